@@ -1,3 +1,4 @@
+// Package eth2 knows the things a validator signs: their roots, their domains, and the networks they are for.
 package eth2
 
 // Kind is what a request asks to sign. Zero is no kind.

@@ -1,0 +1,183 @@
+// Package eth2 answers the Web3Signer eth2 calls: signing, and the list of public keys.
+package eth2
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+)
+
+// maxBody is the most bytes in the body of a request. The largest one signed is an aggregate, whose bit list makes
+// 32 KiB of text at its limit.
+const maxBody = 128 << 10
+
+// signer signs what was granted. Its errors are refusals of package problem; it is safe for concurrent use.
+type signer interface {
+	Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (bls.Signature, error)
+}
+
+// keys lists the keys that can sign now. The list belongs to the callee and is not changed.
+type keys interface {
+	PublicKeys() []bls.PublicKey
+}
+
+// policies decides who may have what signed. credential is the caller's token, "" without one.
+type policies interface {
+	Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error)
+}
+
+// Deps are what the calls need. All are required.
+type Deps struct {
+	Network  *eth2.Network
+	Policies policies
+	Signer   signer
+	Keys     keys
+	Log      *zap.Logger           // one line per signing request
+	Registry prometheus.Registerer // gets containment_signing_… and containment_slashing_…
+}
+
+// API answers the calls.
+type API struct {
+	deps    Deps
+	metrics *metrics
+}
+
+// New makes the calls' handlers. It fails if their metrics are registered already.
+func New(d Deps) (*API, error) {
+	m, err := newMetrics(d.Registry)
+	if err != nil {
+		return nil, err
+	}
+	return &API{deps: d, metrics: m}, nil
+}
+
+// Register adds the two routes.
+func (a *API) Register(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+signRoute, a.sign)
+	mux.HandleFunc("GET /api/v1/eth2/publicKeys", a.publicKeys)
+}
+
+const signRoute = "/api/v1/eth2/sign/{identifier}"
+
+// event is what the log and the metrics learn of a request. Fields stay zero as long as they are not known.
+type event struct {
+	key   bls.PublicKey
+	kind  eth2.Kind
+	began time.Time
+	err   error
+}
+
+func (a *API) sign(w http.ResponseWriter, r *http.Request) {
+	e := event{began: time.Now()}
+	defer func() { a.record(&e) }()
+	var signature bls.Signature
+	if signature, e.err = a.answer(w, r, &e); e.err != nil {
+		api.WriteProblem(w, e.err)
+		return
+	}
+	writeSignature(w, r, signature)
+}
+
+// answer reads the request wholly before it asks who the caller is, because a grant is for one key and one kind.
+// Nothing is signed without the grant.
+func (a *API) answer(w http.ResponseWriter, r *http.Request, e *event) (bls.Signature, error) {
+	var err error
+	if e.key, err = bls.ParsePublicKey(r.PathValue("identifier")); err != nil {
+		return bls.Signature{}, problem.New(problem.Malformed, "identifier: %s", err)
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return bls.Signature{}, err
+	}
+	var req eth2.Request
+	if e.kind, req, err = decode(a.deps.Network, body); err != nil {
+		return bls.Signature{}, err
+	}
+	grant, err := a.deps.Policies.Grant(credential(r), e.key, e.kind)
+	if err != nil {
+		return bls.Signature{}, err
+	}
+	return a.deps.Signer.Sign(r.Context(), grant, req)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, problem.New(problem.Malformed, "body is larger than %d bytes", maxBody)
+	}
+	if err != nil {
+		return nil, problem.Wrap(problem.Malformed, err, "body could not be read")
+	}
+	return body, nil
+}
+
+// credential is the caller's token: a bearer token, or the password of Basic credentials, which is the only form
+// that most validator clients can send. The user name says nothing.
+func credential(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// writeSignature answers in JSON if the caller takes it and else, also if the caller says nothing, in plain text:
+// some clients read only the one, some only the other.
+func writeSignature(w http.ResponseWriter, r *http.Request, s bls.Signature) {
+	contentType, body := "text/plain; charset=utf-8", s.String()
+	if takesJSON(r.Header.Values("Accept")) {
+		contentType, body = "application/json; charset=utf-8", `{"signature":"`+body+`"}`
+	}
+	w.Header().Set("Content-Type", contentType)
+	// A caller that is gone asks again, and gets the same signature.
+	_, _ = io.WriteString(w, body) //nolint:gosec // G705: hexadecimal digits of our own, never text of the caller's
+}
+
+// takesJSON reports whether any entry of the Accept headers is application/json or */*, whatever its weight.
+func takesJSON(accept []string) bool {
+	for _, line := range accept {
+		for entry := range strings.SplitSeq(line, ",") {
+			media, _, _ := strings.Cut(entry, ";")
+			media = strings.TrimSpace(media)
+			if media == "*/*" || strings.EqualFold(media, "application/json") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// publicKeys lists the keys in ascending order.
+func (a *API) publicKeys(w http.ResponseWriter, _ *http.Request) {
+	list := slices.Clone(a.deps.Keys.PublicKeys())
+	slices.SortFunc(list, func(x, y bls.PublicKey) int { return slices.Compare(x[:], y[:]) })
+	const perKey = len(`"0x",`) + 2*len(bls.PublicKey{})
+	body := make([]byte, 0, len("[]")+perKey*len(list))
+	body = append(body, '[')
+	for i, k := range list {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, `"0x`...)
+		body = append(hex.AppendEncode(body, k[:]), '"')
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(append(body, ']')) // a caller that is gone does not want it
+}

@@ -1,0 +1,294 @@
+package eth2
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+)
+
+const keyText = "a99a76ed7796f7be22d5b7e85deeb7c5677e88e511e0b337618f8c4eb61349b4bf2d153f649f7b53359fe8b94a38e44c"
+
+// desk is an API with the rooms behind it replaced by what a test wants them to answer.
+type desk struct {
+	policies policies
+	signErr  error
+	list     []bls.PublicKey
+
+	signed   []eth2.Request
+	grants   []auth.Grant
+	lines    *observer.ObservedLogs
+	registry *prometheus.Registry
+	mux      *http.ServeMux
+}
+
+func (d *desk) Sign(_ context.Context, g auth.Grant, req eth2.Request) (bls.Signature, error) {
+	d.grants, d.signed = append(d.grants, g), append(d.signed, req)
+	if d.signErr != nil {
+		return bls.Signature{}, d.signErr
+	}
+	return bls.Signature{0xb3, 95: 0x01}, nil
+}
+
+func (d *desk) PublicKeys() []bls.PublicKey { return d.list }
+
+// asked remembers the credentials that came, and answers with err if it has one.
+type asked struct {
+	credentials []string
+	err         error
+}
+
+func (a *asked) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error) {
+	a.credentials = append(a.credentials, credential)
+	if a.err != nil {
+		return auth.Grant{}, a.err
+	}
+	return auth.Open().Grant(credential, key, kind)
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	core, lines := observer.New(zapcore.DebugLevel)
+	d := &desk{policies: auth.Open(), lines: lines, registry: prometheus.NewRegistry(), mux: http.NewServeMux()}
+	a, err := New(Deps{
+		Network: hoodi(t), Policies: d, Signer: d, Keys: d, Log: zap.New(core), Registry: d.registry,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Register(d.mux)
+	return d
+}
+
+func (d *desk) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error) {
+	return d.policies.Grant(credential, key, kind)
+}
+
+func (d *desk) post(t *testing.T, identifier, body string, header http.Header) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/eth2/sign/"+identifier, strings.NewReader(body))
+	for name, values := range header {
+		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	w := httptest.NewRecorder()
+	d.mux.ServeHTTP(w, r)
+	return w
+}
+
+// counts are the registry's counters and the number of observations of its histograms, by name and labels.
+func (d *desk) counts(t *testing.T) map[string]float64 {
+	t.Helper()
+	families, err := d.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetName() + "=" + l.GetValue()
+			}
+			counts[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return counts
+}
+
+func checkRefused(t *testing.T, w *httptest.ResponseRecorder, code int, want string) {
+	t.Helper()
+	var got struct {
+		Code           int
+		Message, Error string
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatalf("%v in %q", err, w.Body)
+	}
+	if w.Code != code || got.Code != code {
+		t.Errorf("status %d and code %d, want %d", w.Code, got.Code, code)
+	}
+	if !strings.Contains(got.Message, want) || got.Message != got.Error {
+		t.Errorf("message %q and error %q, want both with %q", got.Message, got.Error, want)
+	}
+}
+
+func TestSign(t *testing.T) {
+	signature := "0xb3" + strings.Repeat("0", 188) + "01"
+	for name, identifier := range map[string]string{
+		"bare": keyText, "with 0x": "0x" + keyText, "upper case": strings.ToUpper(keyText),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			w := d.post(t, identifier, attestationBody, http.Header{"Accept": {"application/json"}})
+			if w.Code != http.StatusOK || w.Body.String() != `{"signature":"`+signature+`"}` {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			if len(d.signed) != 1 || d.signed[0].Kind() != eth2.Attestation || d.grants[0].Key().String() != "0x"+keyText {
+				t.Fatalf("signed %v with %v", d.signed, d.grants)
+			}
+			if err := d.grants[0].Allows(d.grants[0].Key(), eth2.Attestation); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAccept(t *testing.T) {
+	const text, asJSON = "text/plain; charset=utf-8", "application/json; charset=utf-8"
+	for name, tc := range map[string]struct {
+		accept []string
+		want   string
+	}{
+		"none":               {nil, text},
+		"empty":              {[]string{""}, text},
+		"json":               {[]string{"application/json"}, asJSON},
+		"json, upper case":   {[]string{"Application/JSON"}, asJSON},
+		"json with weight":   {[]string{"application/json;q=0.9"}, asJSON},
+		"json and charset":   {[]string{"application/json; charset=utf-8"}, asJSON},
+		"anything":           {[]string{"*/*"}, asJSON},
+		"java's default":     {[]string{"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"}, asJSON},
+		"text":               {[]string{"text/plain"}, text},
+		"text before json":   {[]string{"text/plain, application/json"}, asJSON},
+		"json in 2nd header": {[]string{"text/plain", "application/json"}, asJSON},
+		"some application":   {[]string{"application/*"}, text},
+		"another json":       {[]string{"application/json-seq"}, text},
+		"octets":             {[]string{"application/octet-stream"}, text},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDesk(t).post(t, keyText, attestationBody, http.Header{"Accept": tc.accept})
+			if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != tc.want {
+				t.Fatalf("%d, content type %q, want %q", w.Code, got, tc.want)
+			}
+			bare := strings.TrimSuffix(strings.TrimPrefix(w.Body.String(), `{"signature":"`), `"}`)
+			if (bare == w.Body.String()) != (tc.want == text) || len(bare) != 194 || !strings.HasPrefix(bare, "0xb3") {
+				t.Errorf("body %q", w.Body)
+			}
+		})
+	}
+}
+
+func TestCredential(t *testing.T) {
+	for name, tc := range map[string]struct{ header, want string }{
+		"none":                     {"", ""},
+		"bearer":                   {"Bearer t-1", "t-1"},
+		"bearer in lower case":     {"bearer  t-1 ", "t-1"},
+		"basic":                    {"Basic dXNlcjp0LTE=", "t-1"},
+		"basic without user":       {"Basic OnQtMQ==", "t-1"},
+		"basic that is no base64":  {"Basic t-1", ""},
+		"basic without a password": {"Basic dXNlcg==", ""},
+		"another scheme":           {"Digest t-1", ""},
+		"token alone":              {"t-1", ""},
+		"bearer alone":             {"Bearer", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, a := newDesk(t), &asked{}
+			d.policies = a
+			if w := d.post(t, keyText, attestationBody, http.Header{"Authorization": {tc.header}}); w.Code != http.StatusOK {
+				t.Fatal(w.Code, w.Body)
+			}
+			if diff := cmp.Diff([]string{tc.want}, a.credentials); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRefusals: each step stops the request before the next one.
+func TestRefusals(t *testing.T) {
+	for name, tc := range map[string]struct {
+		identifier, body string
+		grantErr         error
+		signErr          error
+		code             int
+		want             string
+		asked, signed    int
+	}{
+		"short key":    {keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96 hexadecimal digits", 0, 0},
+		"key no hex":   {"zz" + keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96", 0, 0},
+		"no body":      {keyText, "", nil, nil, 400, "body is not JSON", 0, 0},
+		"huge body":    {keyText, `{"x":"` + strings.Repeat("x", maxBody) + `"}`, nil, nil, 400, "body is larger than 131072 bytes", 0, 0},
+		"full body":    {keyText, goldenBody(t, "BLOCK (DEPRECATED)"), nil, nil, 400, "block: is a full block", 0, 0},
+		"no token":     {keyText, attestationBody, problem.New(problem.Unauthenticated, "a token is needed"), nil, 401, "a token is needed", 1, 0},
+		"policy":       {keyText, attestationBody, problem.New(problem.Forbidden, "not for you"), nil, 403, "not for you", 1, 0},
+		"unknown key":  {keyText, attestationBody, nil, problem.New(problem.UnknownKey, "no such key"), 404, "no such key", 1, 1},
+		"slashable":    {keyText, attestationBody, nil, problem.New(problem.Slashable, "surrounds"), 412, "surrounds", 1, 1},
+		"store is out": {keyText, attestationBody, nil, problem.Wrap(problem.StoreUnavailable, errors.New("10.0.0.7"), "no store"), 503, "no store", 1, 1},
+		"our fault":    {keyText, attestationBody, nil, errors.New("10.0.0.7"), 500, "internal error", 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, a := newDesk(t), &asked{err: tc.grantErr}
+			d.policies, d.signErr = a, tc.signErr
+			w := d.post(t, tc.identifier, tc.body, nil)
+			checkRefused(t, w, tc.code, tc.want)
+			if strings.Contains(w.Body.String(), "10.0.0.7") {
+				t.Error("the answer shows the cause")
+			}
+			if len(a.credentials) != tc.asked || len(d.signed) != tc.signed {
+				t.Errorf("asked for %d grants and %d signatures, want %d and %d", len(a.credentials), len(d.signed), tc.asked, tc.signed)
+			}
+			if retry := w.Header().Get("Retry-After"); (retry == "1") != (tc.code == 503) {
+				t.Errorf("retry after %q", retry)
+			}
+		})
+	}
+}
+
+func TestPublicKeys(t *testing.T) {
+	for name, tc := range map[string]struct {
+		list []bls.PublicKey
+		want []string
+	}{
+		"none":   {nil, []string{}},
+		"sorted": {[]bls.PublicKey{{0xff}, {1, 2}, {1}}, []string{"0x01" + strings.Repeat("0", 94), "0x0102" + strings.Repeat("0", 92), "0xff" + strings.Repeat("0", 94)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.list = tc.list
+			before := append([]bls.PublicKey(nil), tc.list...)
+			w := httptest.NewRecorder()
+			d.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/eth2/publicKeys", nil))
+			var got []string
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" || w.Code != http.StatusOK {
+				t.Errorf("%d %s", w.Code, diff)
+			}
+			if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
+				t.Errorf("content type %q", got)
+			}
+			if diff := cmp.Diff(before, tc.list); diff != "" {
+				t.Errorf("the keystore's list was changed: %s", diff)
+			}
+		})
+	}
+}
+
+// failing is a body that breaks off.
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("connection reset by 10.0.0.7") }
+
+func TestBrokenBody(t *testing.T) {
+	d := newDesk(t)
+	w := httptest.NewRecorder()
+	d.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/eth2/sign/"+keyText, failing{}))
+	checkRefused(t, w, http.StatusBadRequest, "body could not be read")
+	if strings.Contains(w.Body.String(), "10.0.0.7") || len(d.signed) != 0 {
+		t.Errorf("%s, %d signed", w.Body, len(d.signed))
+	}
+}

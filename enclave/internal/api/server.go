@@ -1,0 +1,74 @@
+// Package api serves HTTP: it is where bytes come in and typed values go on.
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Time and size limits of every listener. A validator client sends a few KiB within milliseconds; these bound
+// what a slow or hostile one can hold.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 40 * time.Second // above the 30 s that a request may take
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+)
+
+// Server is one HTTP listener.
+type Server struct {
+	name  string
+	l     net.Listener
+	http  *http.Server
+	drain time.Duration
+}
+
+// NewServer makes a server of l, which it takes over. tlsConfig is nil for plain HTTP. drain bounds how long requests
+// under way may take once Run's context has ended.
+func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls.Config, drain time.Duration, log *zap.Logger) (*Server, error) {
+	errorLog, err := zap.NewStdLogAt(log, zap.DebugLevel)
+	if err != nil {
+		return nil, fmt.Errorf("make the error log of the %s listener: %w", name, err)
+	}
+	if tlsConfig != nil {
+		l = tls.NewListener(l, tlsConfig)
+	}
+	return &Server{name: name, l: l, drain: drain, http: &http.Server{
+		Handler:           handler,
+		TLSConfig:         tlsConfig,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          errorLog, // handshake failures and malformed requests: whoever can connect can cause them
+	}}, nil
+}
+
+// Run serves until ctx ends, then stops accepting and lets requests under way finish for the drain time;
+// those that did not are cut and reported in the error.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s on %v: %w", s.name, s.l.Addr(), err)
+	case <-ctx.Done():
+	}
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
+	defer cancel()
+	err := s.http.Shutdown(drainCtx)
+	if err != nil {
+		err = fmt.Errorf("drain %s: requests still under way after %v: %w", s.name, s.drain, errors.Join(err, s.http.Close()))
+	}
+	<-served
+	return err
+}

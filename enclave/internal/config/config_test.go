@@ -1,0 +1,282 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
+
+// least is the smallest configuration that loads.
+const least = "network: hoodi\nanti_slashing: {backend: noop}\n"
+
+func load(t *testing.T, s Sources) *Config {
+	t.Helper()
+	c, err := Load(s)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return c
+}
+
+func loadYAML(t *testing.T, yaml string) *Config {
+	t.Helper()
+	return load(t, Sources{YAML: []byte(yaml)})
+}
+
+func flags(t *testing.T, args ...string) *pflag.FlagSet {
+	t.Helper()
+	set := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	set.StringP("config", "c", "", "not a key")
+	RegisterFlags(set)
+	if err := set.Parse(args); err != nil {
+		t.Fatalf("parse %q: %v", args, err)
+	}
+	return set
+}
+
+func TestDefaults(t *testing.T) {
+	c := loadYAML(t, least)
+	want := map[string][2]any{
+		"server.listen_address":        {c.Server.ListenAddress, "127.0.0.1"},
+		"server.listen_port":           {c.Server.ListenPort, uint16(9000)},
+		"server.drain_timeout_seconds": {c.Server.DrainTimeout, 15 * time.Second},
+		"metrics.listen_address":       {c.Metrics.ListenAddress, "0.0.0.0"},
+		"metrics.listen_port":          {c.Metrics.ListenPort, uint16(3000)},
+		"log":                          {c.Log, Log{Level: "info", BufferLines: 10000}},
+		"auth.mode":                    {c.Auth.Mode, "open"},
+		"key_sources.filesystem":       {c.KeySources.Filesystem, Filesystem{Paths: []string{}, KeystoreLoadConcurrency: 128, RawLoadConcurrency: 128}},
+		"signer_state":                 {c.SignerState, SignerState{}},
+		"anti_slashing":                {c.AntiSlashing, AntiSlashing{Backend: "noop", WriteTimeout: 5 * time.Second}},
+		"signing":                      {c.Signing, Signing{ConcurrencyLimit: 16 * runtime.GOMAXPROCS(0), Wait: time.Second}},
+		"tls": {c.TLS, TLS{
+			Mode: "disabled", ListenPort: 9443, File: TLSFile{ReloadInterval: time.Minute},
+			ATLS: ATLS{CertValidity: 24 * time.Hour, RotationInterval: time.Hour},
+		}},
+		"tee": {c.TEE, TEE{Platform: "none", EnclaveCID: 16, Egress: []Route{}}},
+		"parent": {c.Parent, Parent{
+			Health:       ParentHealth{ListenAddress: "127.0.0.1", ListenPort: 3001},
+			Egress:       ParentEgress{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute},
+			Ingress:      ParentIngress{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute},
+			LogSink:      ParentLogSink{MaxLinesPerSecond: 10000},
+			DrainTimeout: 20 * time.Second,
+		}},
+	}
+	for key, pair := range want {
+		if diff := cmp.Diff(pair[1], pair[0]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", key, diff)
+		}
+	}
+}
+
+// TestSchema holds what the code relies on and the compiler cannot see.
+func TestSchema(t *testing.T) {
+	keys := Keys()
+	if len(keys) != 43 {
+		t.Errorf("%d keys, want 43: update this test when a key comes or goes", len(keys))
+	}
+	seen := make(map[string]bool)
+	for _, k := range keys {
+		if k.fallback() == nil {
+			t.Errorf("%s: default %q does not fit", k.Name, k.Default)
+		}
+		numbers := append([]Key{k}, k.Fields...)
+		for _, n := range numbers {
+			if n.Kind == Number && (n.Max == 0 || n.Min > n.Max) {
+				t.Errorf("%s: no range", n.Name)
+			}
+		}
+		if (k.Unit != 0) != (strings.HasSuffix(k.Name, "_seconds") || strings.HasSuffix(k.Name, "_milliseconds")) {
+			t.Errorf("%s: unit %v does not fit the name", k.Name, k.Unit)
+		}
+		for _, name := range k.flags() {
+			if seen[name] {
+				t.Errorf("flag %s stands for two keys", name)
+			}
+			seen[name] = true
+		}
+	}
+}
+
+func TestEmbeddedSourceHasAllKeys(t *testing.T) {
+	for _, k := range Keys() {
+		last := k.Name[strings.LastIndexByte(k.Name, '.')+1:]
+		if !strings.Contains(Source(), `koanf:"`+last+`"`) {
+			t.Errorf("%s does not stand in schema.go", k.Name)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	text := least + "server: {listen_port: 1, drain_timeout_seconds: 1}\nmetrics: {listen_port: 1001}\nlog: {level: debug}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, Sources{
+		Path:    path,
+		Environ: []string{"CONTAINMENT_SERVER__LISTEN_PORT=2", "CONTAINMENT_METRICS__LISTEN_PORT=1002"},
+		Flags:   flags(t, "--server-listen-port", "3", "-c", path),
+	})
+	type ports struct {
+		Server, Metrics, TLS uint16
+		Level                string
+		Drain                time.Duration
+	}
+	got := ports{c.Server.ListenPort, c.Metrics.ListenPort, c.TLS.ListenPort, c.Log.Level, c.Server.DrainTimeout}
+	want := ports{Server: 3, Metrics: 1002, TLS: 9443, Level: "debug", Drain: time.Second}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("flag over environment over file over default (-want +got):\n%s", diff)
+	}
+}
+
+func TestEnvironmentAlone(t *testing.T) {
+	c := load(t, Sources{Environ: []string{
+		"HOME=/root", "PRODUCTION=false", "ENCLAVE_DEBUG=",
+		"CONTAINMENT_NETWORK=mainnet",
+		"CONTAINMENT_ANTI_SLASHING__BACKEND=sqlite",
+		"CONTAINMENT_ANTI_SLASHING__SQLITE__PATH=/data/a=b.sqlite",
+		"CONTAINMENT_KEY_SOURCES__FILESYSTEM__PATHS=/a, /b",
+		"CONTAINMENT_SIGNING__WAIT_MILLISECONDS=250",
+		// What Kubernetes adds for services called containment-chamber and containment-signer.
+		"CONTAINMENT_CHAMBER_SERVICE_HOST=10.0.0.1",
+		"CONTAINMENT_CHAMBER_SERVICE_PORT=9000",
+		"CONTAINMENT_CHAMBER_SERVICE_PORT_HTTP_API=9000",
+		"CONTAINMENT_SIGNER_PORT=tcp://10.0.0.1:9000",
+		"CONTAINMENT_CHAMBER_PORT_9000_TCP=tcp://10.0.0.1:9000",
+		"CONTAINMENT_CHAMBER_PORT_9000_TCP_ADDR=10.0.0.1",
+	}})
+	if c.Network != "mainnet" || c.AntiSlashing.SQLite.Path != "/data/a=b.sqlite" || c.Signing.Wait != 250*time.Millisecond {
+		t.Errorf("environment not applied: %+v", c)
+	}
+	if diff := cmp.Diff([]string{"/a", "/b"}, c.KeySources.Filesystem.Paths); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+}
+
+// TestEveryKeyByEveryWay sets each key by file, variable and flag, and expects the same digest input.
+func TestEveryKeyByEveryWay(t *testing.T) {
+	for _, k := range Keys() {
+		if k.Kind == Entries {
+			continue
+		}
+		value := k.Default
+		switch {
+		case k.Enum != nil:
+			value = k.Enum[0]
+		case value == "":
+			value = k.Example
+		}
+		base := "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://h/d'}\nsigner_state: {table: tab}\n"
+		byEnviron, err := Load(Sources{YAML: []byte(base), Environ: []string{k.Environment() + "=" + value}})
+		if err != nil {
+			t.Errorf("%s by environment: %v", k.Name, err)
+			continue
+		}
+		byFlag, err := Load(Sources{YAML: []byte(base), Flags: flags(t, "--"+k.Flag(), value)})
+		if err != nil {
+			t.Errorf("%s by flag: %v", k.Name, err)
+			continue
+		}
+		if _, set := byEnviron.written[k.Name]; !set {
+			t.Errorf("%s was not set", k.Name)
+		}
+		if diff := cmp.Diff(byEnviron.written, byFlag.written); diff != "" {
+			t.Errorf("%s (-environment +flag):\n%s", k.Name, diff)
+		}
+	}
+}
+
+func TestFlagLists(t *testing.T) {
+	for _, args := range [][]string{
+		{"--key-sources-filesystem-paths", "/a,/b"},
+		{"--filesystem-keystores-path", "/a", "--filesystem-keystores-path=/b"},
+	} {
+		c := load(t, Sources{YAML: []byte(least), Flags: flags(t, args...)})
+		if diff := cmp.Diff([]string{"/a", "/b"}, c.KeySources.Filesystem.Paths); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", args, diff)
+		}
+	}
+}
+
+func TestFlagHelp(t *testing.T) {
+	help := flags(t).FlagUsages()
+	for _, want := range []string{
+		"--server-listen-port number", "sets server.listen_port (default 9000)",
+		"--network mainnet|sepolia|hoodi", "--filesystem-keystores-path list", "--anti-slashing-sqlite-path text",
+	} {
+		if !strings.Contains(help, want) {
+			t.Errorf("help does not say %q:\n%s", want, help)
+		}
+	}
+	if strings.Contains(help, "egress ") {
+		t.Error("the route table has a flag")
+	}
+}
+
+func TestEmptySectionsAndQuotedNumbers(t *testing.T) {
+	c := loadYAML(t, "# nothing set here\nserver:\ntls: ~\nmetrics: {listen_port: \"3333\"}\n"+
+		"key_sources: {filesystem: {paths: '/a,/b'}}\n"+least)
+	if c.Metrics.ListenPort != 3333 || len(c.KeySources.Filesystem.Paths) != 2 || c.Server.ListenPort != 9000 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	c := loadYAML(t, least+`tee:
+  egress:
+    - {name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}
+    - {name: db, host: 10.0.0.7, port: "5432", vsock_port: 8002}
+`)
+	want := []wire.Route{
+		{Name: "kms", Host: "kms.eu-central-1.amazonaws.com", Port: 443, VsockPort: 8001},
+		{Name: "db", Host: "10.0.0.7", Port: 5432, VsockPort: 8002},
+	}
+	if diff := cmp.Diff(want, c.TEE.Routes()); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	simulated := "tls: {mode: atls}\ntee: {platform: simulated, simulated: {socket_dir: a, state_dir: b}}\n"
+	for _, test := range []struct {
+		name, yaml string
+		want       []string
+	}{
+		{"sqlite on loopback", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}}\n", nil},
+		{"noop", least, []string{"anti_slashing.backend is noop"}},
+		{
+			"bound to everything", least + "server: {listen_address: 0.0.0.0}\n",
+			[]string{"server.listen_address 0.0.0.0 is not loopback and auth.mode is open", "is noop"},
+		},
+		{"IPv6 loopback", least + "server: {listen_address: '::1'}\n", []string{"is noop"}},
+		{"behind a parent", least + "server: {listen_address: 0.0.0.0}\n" + simulated, []string{"is noop"}},
+		{
+			"nitro", nitro,
+			[]string{"auth.mode is open on tee.platform nitro"},
+		},
+		{
+			"URL of another backend", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://u:hush@h/d'}\n",
+			[]string{"anti_slashing.url is set but anti_slashing.backend is sqlite"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := loadYAML(t, test.yaml).Warnings()
+			if len(got) != len(test.want) {
+				t.Fatalf("got %q, want %d warnings", got, len(test.want))
+			}
+			for i, want := range test.want {
+				if !strings.Contains(got[i], want) || strings.Contains(got[i], "hush") {
+					t.Errorf("warning %q, want %q", got[i], want)
+				}
+			}
+		})
+	}
+}
