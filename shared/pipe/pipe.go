@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,36 +30,37 @@ type Counts struct {
 }
 
 // buffers are as large as the most that a vsock takes in one call.
+//
+//nolint:gochecknoglobals // a pool has no state that anyone can see
 var buffers = sync.Pool{New: func() any { return new([vsock.MaxWrite]byte) }}
 
 // Join copies from a to b and from b to a until both have ended, and closes both. An end of one
 // direction is passed on as a half-close while the other goes on. A failure of either direction, the
-// end of ctx, or no byte in either direction for idle (0: no limit) ends both.
+// end of ctx, or idle (0: no limit) without a read or a write that ended, in either direction, ends both.
 // The error is nil if both directions ended with EOF.
 func Join(ctx context.Context, a, b Conn, idle time.Duration) (Counts, error) {
-	j := &joint{idle: idle, a: a, b: b}
-	j.lastByte.Store(time.Now().UnixNano())
-	stop := context.AfterFunc(ctx, func() { j.fail(context.Cause(ctx)) })
-	defer stop()
-
+	j := &joint{a: a, b: b, start: time.Now()}
+	ended := make(chan struct{})
+	var watcher, both sync.WaitGroup
+	watcher.Go(func() { j.watch(ctx, idle, ended) })
 	var counts Counts
-	var both sync.WaitGroup
 	both.Go(func() { counts.AToB = j.copyAndClose(b, a) })
 	both.Go(func() { counts.BToA = j.copyAndClose(a, b) })
 	both.Wait()
+	err := j.failure()
+	close(ended)
+	watcher.Wait()
 	_ = a.Close()
 	_ = b.Close()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return counts, j.err
+	return counts, err
 }
 
 type joint struct {
-	idle     time.Duration
-	a, b     Conn
-	lastByte atomic.Int64 // Unix nanoseconds of the last byte that passed, either way
+	a, b  Conn
+	start time.Time
+	last  atomic.Int64 // when a byte passed last, either way: nanoseconds since start, on the monotonic clock
 
-	mu  sync.Mutex // held while err is set
+	mu  sync.Mutex // held while err is set or read
 	err error      // why both directions were ended; the first reason stays
 }
 
@@ -75,7 +75,44 @@ func (j *joint) fail(err error) {
 	_ = j.b.Close()
 }
 
-// copyAndClose copies until src ends, then passes the end on to dst.
+func (j *joint) failure() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
+// watch ends both directions when ctx ends or nothing has passed for the idle time. Deadlines on the
+// connections would not do: a TLS connection is broken by a write that timed out, though the other direction lives.
+func (j *joint) watch(ctx context.Context, idle time.Duration, ended <-chan struct{}) {
+	var timer *time.Timer
+	var expired <-chan time.Time // nil, which never fires, without a limit
+	if idle > 0 {
+		timer = time.NewTimer(idle)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ctx.Done():
+			j.fail(context.Cause(ctx))
+			return
+		case <-expired:
+			left := idle - (time.Since(j.start) - time.Duration(j.last.Load()))
+			if left <= 0 {
+				j.fail(ErrIdle)
+				return
+			}
+			timer.Reset(left)
+		}
+	}
+}
+
+// passed notes that bytes went through just now.
+func (j *joint) passed() { j.last.Store(int64(time.Since(j.start))) }
+
+// copyAndClose copies until src ends, then passes the end on to dst. It returns the bytes that dst took.
 func (j *joint) copyAndClose(dst, src Conn) int64 {
 	n, err := j.copy(dst, src)
 	if err == nil {
@@ -95,13 +132,15 @@ func (j *joint) copy(dst, src Conn) (int64, error) {
 	defer buffers.Put(buf)
 	var total int64
 	for {
-		n, err := j.read(src, buf[:])
+		n, err := src.Read(buf[:])
 		if n > 0 {
-			j.lastByte.Store(time.Now().UnixNano())
-			if err := j.write(dst, buf[:n]); err != nil {
+			j.passed()
+			written, err := dst.Write(buf[:n])
+			total += int64(written)
+			if err != nil {
 				return total, err
 			}
-			total += int64(n)
+			j.passed()
 		}
 		if errors.Is(err, io.EOF) {
 			return total, nil
@@ -110,55 +149,4 @@ func (j *joint) copy(dst, src Conn) (int64, error) {
 			return total, err
 		}
 	}
-}
-
-// read waits for bytes for as long as anything passes in either direction.
-func (j *joint) read(src Conn, buf []byte) (int, error) {
-	for {
-		if err := j.setDeadline(src.SetReadDeadline); err != nil {
-			return 0, err
-		}
-		n, err := src.Read(buf)
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-		if j.isIdle() {
-			return 0, ErrIdle
-		}
-	}
-}
-
-// write hands over all of b. What a deadline cut off is sent on for as long as anything passes the other way.
-func (j *joint) write(dst Conn, b []byte) error {
-	for written := 0; written < len(b); {
-		if err := j.setDeadline(dst.SetWriteDeadline); err != nil {
-			return err
-		}
-		n, err := dst.Write(b[written:])
-		written += n
-		if n > 0 {
-			j.lastByte.Store(time.Now().UnixNano())
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if j.isIdle() {
-				return ErrIdle
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *joint) setDeadline(set func(time.Time) error) error {
-	if j.idle == 0 {
-		return nil
-	}
-	return set(time.Unix(0, j.lastByte.Load()).Add(j.idle))
-}
-
-func (j *joint) isIdle() bool {
-	return time.Since(time.Unix(0, j.lastByte.Load())) >= j.idle
 }

@@ -47,7 +47,8 @@ func SocketName(port uint32) string {
 	return strconv.FormatUint(uint64(port), 10) + ".sock"
 }
 
-// ParseAddr reads an address in one of the forms of [Addr].
+// ParseAddr reads an address in one of the forms of [Addr]. What it accepts, String gives back
+// letter for letter: one listener has one name.
 func ParseAddr(s string) (Addr, error) {
 	scheme, rest, found := strings.Cut(s, "://")
 	if !found {
@@ -68,7 +69,7 @@ func parseKernel(s, rest string) (Addr, error) {
 		return Addr{}, fmt.Errorf("address %q: no port, want vsock://CID:PORT", s)
 	}
 	c, err := strconv.ParseUint(cid, 10, 32)
-	if err != nil {
+	if err != nil || strconv.FormatUint(c, 10) != cid {
 		return Addr{}, fmt.Errorf("address %q: context identifier %q is not a number below 2^32", s, cid)
 	}
 	p, err := parsePort(s, port)
@@ -88,7 +89,7 @@ func parseUnix(s, path string) (Addr, error) {
 		if err != nil {
 			return Addr{}, err
 		}
-		if file == "" {
+		if file == "" || file == "." || file == ".." {
 			return Addr{}, fmt.Errorf("address %q: no socket file before the port", s)
 		}
 		return Addr{Path: dir + file, Port: p, Hybrid: true}, nil

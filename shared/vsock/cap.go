@@ -1,14 +1,21 @@
 package vsock
 
-// Capped returns c with every write split into pieces of at most [MaxWrite] bytes.
-// The result has no ReadFrom, so that no copy loop can go around the limit.
+import "sync"
+
+// Capped returns c with every write split into pieces of at most [MaxWrite] bytes; the pieces of one
+// write stay together. The result has no ReadFrom, so that no copy loop can go around the limit.
 func Capped(c Conn) Conn {
 	return &capped{Conn: c}
 }
 
-type capped struct{ Conn }
+type capped struct {
+	Conn
+	writing sync.Mutex // held for a whole Write: the pieces of two never mix
+}
 
 func (c *capped) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	written := 0
 	for {
 		n, err := c.Conn.Write(b[written:min(len(b), written+MaxWrite)])
@@ -18,12 +25,3 @@ func (c *capped) Write(b []byte) (int, error) {
 		}
 	}
 }
-
-// cappedPeer is a capped connection whose transport knows its peer.
-type cappedPeer struct {
-	capped
-	cid uint32
-}
-
-// PeerCID is the context identifier at the other end.
-func (c *cappedPeer) PeerCID() uint32 { return c.cid }

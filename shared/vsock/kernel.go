@@ -17,9 +17,12 @@ type Kernel struct{}
 func (Kernel) Dial(ctx context.Context, cid, port uint32) (Conn, error) {
 	c, err := vsock.DialContext(ctx, cid, port, nil)
 	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err // the rest of it repeats the address
+		}
 		return nil, fmt.Errorf("dial vsock://%d:%d: %w", cid, port, err)
 	}
-	return &cappedPeer{capped: capped{c}, cid: cid}, nil
+	return Capped(c), nil
 }
 
 // Listen implements [Network]. It binds every context identifier of this machine.
@@ -36,21 +39,25 @@ func (Kernel) Listen(port uint32) (net.Listener, error) {
 
 type kernelListener struct{ *vsock.Listener }
 
-// Accept returns a [Conn] that knows its peer.
+// Accept returns a [Conn].
 func (l kernelListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	kc, ok := c.(*vsock.Conn)
+	conn, ok := c.(Conn)
 	if !ok {
 		_ = c.Close()
-		return nil, fmt.Errorf("accept on %v: unexpected connection type %T", l.Addr(), c)
+		return nil, fmt.Errorf("accept on %v: connection of type %T has no CloseWrite", l.Addr(), c)
 	}
-	peer, ok := kc.RemoteAddr().(*vsock.Addr)
+	return Capped(conn), nil
+}
+
+// kernelCID is the context identifier in an address of AF_VSOCK.
+func kernelCID(a net.Addr) (cid uint32, ok bool) {
+	addr, ok := a.(*vsock.Addr)
 	if !ok {
-		_ = c.Close()
-		return nil, fmt.Errorf("accept on %v: unexpected address type %T", l.Addr(), kc.RemoteAddr())
+		return 0, false
 	}
-	return &cappedPeer{capped: capped{kc}, cid: peer.ContextID}, nil
+	return addr.ContextID, true
 }

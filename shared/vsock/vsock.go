@@ -46,11 +46,15 @@ type Network interface {
 }
 
 // PeerCID is the context identifier at the other end of c. Only the kernel transport knows it;
-// any other gives [ErrNoCID].
+// any other gives [ErrNoCID]. It is read from the remote address, which TLS and other wrappers
+// hand through, so that wrapping a connection does not lose its peer.
 func PeerCID(c net.Conn) (uint32, error) {
-	type peer interface{ PeerCID() uint32 }
-	if p, ok := c.(peer); ok {
-		return p.PeerCID(), nil
+	remote := c.RemoteAddr()
+	if a, ok := remote.(Addr); ok && !a.Unix() {
+		return a.CID, nil
+	}
+	if cid, ok := kernelCID(remote); ok {
+		return cid, nil
 	}
 	return 0, ErrNoCID
 }

@@ -69,7 +69,7 @@ const (
 // ErrTooLarge is returned for a message above its kind's limit. Nothing of its body was read.
 var ErrTooLarge = errors.New("message too large")
 
-// WriteMessage writes m in one call of w.Write.
+// WriteMessage writes m in one call of w.Write. A reason that is too long is cut; anything else is [ErrTooLarge].
 func WriteMessage(w io.Writer, m Message) error {
 	if r, ok := m.(Refusal); ok && len(r.Reason) > maxRefusal {
 		m = Refusal{Reason: r.Reason[:maxRefusal]}

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -22,28 +24,26 @@ func NewLogReader(r io.Reader) *LogReader {
 
 // Next returns the next line without its newline, and how many of its bytes were cut off because the
 // line, with its newline, was longer than [MaxLogLine]. The line is valid until the next call. After the last line it
-// returns io.EOF; if the stream ended within a line it returns what came of it with [ErrLineTruncated].
+// returns io.EOF, or why reading failed. If that happened within a line, it returns what came of it (the last words of
+// an enclave that crashed) with an error that is [ErrLineTruncated], and is the failure too unless that was io.EOF.
 func (l *LogReader) Next() (line []byte, cut int, err error) {
 	line, err = l.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
-		line = append([]byte(nil), line[:MaxLogLine-1]...)
+		line = bytes.Clone(line[:MaxLogLine-1]) // reading on overwrites the buffer
 		cut, err = l.skipLine()
-		cut++ // the last byte of the full buffer
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, 0, err
-		}
-		return line, cut, nil
+		return line, cut + 1, truncated(err)
 	}
-	if errors.Is(err, io.EOF) && len(line) > 0 {
-		return line, 0, ErrLineTruncated
+	if err == nil {
+		return line[:len(line)-1], 0, nil
 	}
-	if err != nil {
+	if len(line) == 0 {
 		return nil, 0, err
 	}
-	return line[:len(line)-1], 0, nil
+	kept := min(len(line), MaxLogLine-1) // one byte less than the buffer, which may have filled as the stream ended
+	return line[:kept], len(line) - kept, truncated(err)
 }
 
-// skipLine drops the rest of a line and counts its bytes.
+// skipLine drops the rest of a line and counts its bytes, without the newline.
 func (l *LogReader) skipLine() (int, error) {
 	skipped := 0
 	for {
@@ -56,4 +56,15 @@ func (l *LogReader) skipLine() (int, error) {
 			return skipped, err
 		}
 	}
+}
+
+// truncated is the error of a stream that ended within a line.
+func truncated(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF):
+		return ErrLineTruncated
+	}
+	return fmt.Errorf("%w: %w", ErrLineTruncated, err)
 }

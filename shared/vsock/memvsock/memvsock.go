@@ -19,7 +19,7 @@ type Network struct {
 	listeners map[uint32]*listener
 }
 
-// Dial implements [vsock.Network]. The peer sees the context identifier that was dialled as its own.
+// Dial implements [vsock.Network], whatever the context identifier. There is no backlog: it waits for an Accept.
 func (n *Network) Dial(ctx context.Context, cid, port uint32) (vsock.Conn, error) {
 	n.mu.Lock()
 	l := n.listeners[port]

@@ -2,19 +2,14 @@
 package unixvsock
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 )
@@ -38,34 +33,6 @@ func (d Dir) path(port uint32) string {
 	return filepath.Join(string(d), vsock.SocketName(port))
 }
 
-// Hybrid is a [vsock.Network] over the socket file that hypervisors without host vsock offer
-// (Firecracker's vsock.md; vhost-device-vsock): Dial connects to the file and writes
-// "CONNECT PORT\n", Listen serves what the guest sends to FILE_PORT.
-type Hybrid string
-
-// Dial implements [vsock.Network].
-func (h Hybrid) Dial(ctx context.Context, _, port uint32) (vsock.Conn, error) {
-	c, err := dial(ctx, string(h))
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	r, err := connect(c, port)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("connect to port %d through %s: %w", port, h, err)
-	}
-	return &greeted{Conn: c, r: r}, nil
-}
-
-// Listen implements [vsock.Network].
-func (h Hybrid) Listen(port uint32) (net.Listener, error) {
-	return listen(string(h) + "_" + strconv.FormatUint(uint64(port), 10))
-}
-
 // For gives the network in which an address is reached: [vsock.Kernel], a [Dir] or a [Hybrid].
 func For(a vsock.Addr) vsock.Network {
 	switch {
@@ -77,78 +44,53 @@ func For(a vsock.Addr) vsock.Network {
 	return vsock.Kernel{}
 }
 
-// connect asks the hypervisor for a port. It reads byte by byte, so that nothing of the stream
-// behind the answer is lost.
-func connect(c vsock.Conn, port uint32) (*bufio.Reader, error) {
-	if _, err := fmt.Fprintf(c, "CONNECT %d\n", port); err != nil {
-		return nil, err
-	}
-	const longest = len("OK 4294967295\n")
-	r := bufio.NewReaderSize(c, 4096)
-	line := make([]byte, 0, longest)
-	for len(line) == 0 || line[len(line)-1] != '\n' {
-		b, err := r.ReadByte()
-		if errors.Is(err, io.EOF) {
-			return nil, errors.New("nobody listens there (closed without an answer)")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if line = append(line, b); len(line) > longest {
-			return nil, fmt.Errorf("answer %q is not OK PORT", line)
-		}
-	}
-	number, ok := strings.CutPrefix(strings.TrimSuffix(string(line), "\n"), "OK ")
-	if _, err := strconv.ParseUint(number, 10, 32); !ok || err != nil {
-		return nil, fmt.Errorf("answer %q is not OK PORT", line)
-	}
-	return r, nil
-}
-
-// greeted is a hybrid connection; what came with the answer is read first.
-type greeted struct {
-	vsock.Conn
-	r *bufio.Reader
-}
-
-func (g *greeted) Read(b []byte) (int, error) {
-	if g.r.Buffered() > 0 {
-		return g.r.Read(b)
-	}
-	return g.Conn.Read(b)
-}
-
 func dial(ctx context.Context, path string) (vsock.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
+	if err == nil {
+		return vsock.Capped(c.(*net.UnixConn)), nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, statErr := os.Stat(filepath.Dir(path)); statErr != nil {
-			return nil, fmt.Errorf("dial unix://%s: the socket directory %s does not exist", path, filepath.Dir(path))
+			return nil, fmt.Errorf("dial unix://%s: the socket directory does not exist: %w", path, statErr)
 		}
-		return nil, fmt.Errorf("dial unix://%s: nobody listens there: %w", path, err)
+		return nil, fmt.Errorf("dial unix://%s: nobody listens there: %w", path, reason(err))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("dial unix://%s: %w", path, err)
-	}
-	return vsock.Capped(c.(*net.UnixConn)), nil
+	return nil, fmt.Errorf("dial unix://%s: %w", path, reason(err))
 }
 
 func listen(path string) (net.Listener, error) {
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+	unlock, err := lock(filepath.Dir(path))
+	if err != nil {
 		return nil, fmt.Errorf("listen on unix://%s: socket directory: %w", path, err)
 	}
+	defer unlock()
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("listen on unix://%s: %w", path, err)
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("listen on unix://%s: %w", path, err)
+		return nil, fmt.Errorf("listen on unix://%s: %w", path, reason(err))
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("listen on unix://%s: %w", path, err)
 	}
 	return listener{l}, nil
+}
+
+// lock holds the directory while a stale socket is replaced: of two processes that find the same one,
+// the slower would remove the live socket of the faster. The kernel unlocks for a process that dies.
+func lock(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return func() { _ = d.Close() }, nil
 }
 
 // removeStale removes a socket file that a killed process left; one that answers is an error.
@@ -164,14 +106,27 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s exists and is not a socket", path)
 	}
 	c, err := net.Dial("unix", path)
-	if err == nil {
+	switch {
+	case err == nil:
 		_ = c.Close()
 		return fmt.Errorf("taken by another process: %w", syscall.EADDRINUSE)
+	case errors.Is(err, syscall.EAGAIN): // its backlog is full
+		return fmt.Errorf("taken by another process: %w", syscall.EADDRINUSE)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
 	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
+	return reason(err)
+}
+
+// reason strips what package net repeats of the address, and says what EINVAL means here.
+func reason(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
 	}
-	return os.Remove(path)
+	if errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("a socket's path has at most 107 bytes (103 on macOS), use a shorter directory: %w", err)
+	}
+	return err
 }
 
 type listener struct{ *net.UnixListener }

@@ -1,0 +1,77 @@
+# `make help` lists the targets. Everything that is built or fetched lands in build/ and .cache/, and in Go's own caches.
+
+# Go as scripts/setup.sh left it, if the machine's own is too old.
+export PATH := $(CURDIR)/.cache/go/bin:$(PATH)
+unexport GOROOT
+
+MODULES := enclave parent shared
+PACKAGES := ./enclave/... ./parent/... ./shared/...
+FUZZTIME ?= 20s
+BENCHTIME ?= 1s
+
+# Tools are pinned here and nowhere else.
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK := v1.8.0
+TOOLS := .cache/tools
+LINTER := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
+
+# GOWORK=off because it changes the binary's bytes, and images are built so; the rest makes builds repeatable.
+BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
+OS := $(shell uname -s)
+
+.PHONY: help setup build run demo check test lint bench fuzz fmt clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## look for Go, a C compiler and make; say what is missing and install it where possible
+	@sh scripts/setup.sh
+
+build: setup ## build the binaries into build/
+	@mkdir -p build
+	cd enclave && $(BUILD) -o ../build/containment-chamber ./cmd/containment-chamber
+	cd parent && $(BUILD) -o ../build/containment-chamber-enclave-proxy ./cmd/containment-chamber-enclave-proxy
+	cd enclave && $(BUILD) -o ../build/demo ./e2e/demo
+ifeq ($(OS),Linux)
+	cd enclave && $(BUILD) -tags netgo,osusergo -ldflags '-linkmode external -extldflags "-static"' -o ../build/chamber-enclave ./cmd/chamber-enclave
+endif
+
+run: build ## build, start the whole split on this machine, show it at work, stay up until Ctrl-C
+	build/demo --stay
+
+demo: build ## the same, but end after the demonstration
+	build/demo
+
+check: ## vet, lint if the linter is there, and the tests that need no service; for every save
+	go vet $(PACKAGES)
+	@if [ -x $(LINTER) ]; then echo $(LINTER) run; $(LINTER) run $(PACKAGES); else echo "no linter yet: make lint installs it"; fi
+	go test -short -timeout 2m $(PACKAGES)
+
+test: setup ## every test of the three modules, with the race detector
+	go test -race -timeout 10m $(PACKAGES)
+
+lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilities
+	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	go vet $(PACKAGES)
+	$(LINTER) run $(PACKAGES)
+	@if command -v shellcheck >/dev/null 2>&1; then echo shellcheck; shellcheck scripts/*.sh .ci/run; else echo "no shellcheck here: shell scripts not linted"; fi
+	@sh scripts/vulncheck.sh $(GOVULNCHECK) $(MODULES)
+
+# Built from source, so that the same Go compiles the linter and the code.
+$(LINTER):
+	@echo "installing golangci-lint $(GOLANGCI_LINT) into $(TOOLS), about two minutes the first time"
+	@mkdir -p $(TOOLS)
+	GOWORK=off GOBIN=$(CURDIR)/$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	@mv $(TOOLS)/golangci-lint $@
+
+bench: setup ## the benchmarks, and how the slow way of each pair compares with the fast one
+	@sh scripts/bench.sh $(BENCHTIME)
+
+fuzz: setup ## every fuzz target for FUZZTIME (20s)
+	@sh scripts/fuzz.sh $(FUZZTIME)
+
+fmt: setup $(LINTER) ## format the Go files
+	$(LINTER) fmt $(PACKAGES)
+
+clean: ## remove what was built; the caches stay
+	rm -rf build

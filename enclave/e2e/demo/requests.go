@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+)
+
+const slotsPerEpoch = eth2.SlotsPerEpoch
+
+// hoodi is the network of the demonstration, on Fulu.
+func hoodi() (*eth2.Network, eth2.ForkInfo) {
+	n, err := eth2.NetworkByName("hoodi")
+	if err != nil {
+		panic(err) // a name in this file
+	}
+	electra, fulu := n.Versions[eth2.Electra-eth2.Phase0], n.Versions[eth2.Fulu-eth2.Phase0]
+	return n, eth2.ForkInfo{Previous: electra, Current: fulu, Epoch: 50688, ValidatorsRoot: n.ValidatorsRoot}
+}
+
+// currentEpoch is the epoch that hoodi is in.
+func currentEpoch() uint64 {
+	n, _ := hoodi()
+	seconds := uint64(time.Now().Unix()) - n.GenesisTime //nolint:gosec // after 2025
+	return seconds / (eth2.SecondsPerSlot * eth2.SlotsPerEpoch)
+}
+
+// attestation is the body of an ATTESTATION request, as a validator client would send it.
+func attestation(source, target uint64) map[string]any {
+	return map[string]any{
+		"type":        "ATTESTATION",
+		"fork_info":   forkInfo(),
+		"signingRoot": hexRoot(voteRoot(source, target)),
+		"attestation": map[string]any{
+			"slot":              number(target * slotsPerEpoch),
+			"index":             "0",
+			"beacon_block_root": hexRoot(blockRoot(target)),
+			"source":            map[string]any{"epoch": number(source), "root": hexRoot(blockRoot(source))},
+			"target":            map[string]any{"epoch": number(target), "root": hexRoot(blockRoot(target))},
+		},
+	}
+}
+
+func voteRoot(source, target uint64) eth2.Root {
+	_, fork := hoodi()
+	return eth2.NewAttestation(fork, eth2.AttestationData{
+		Slot:            target * slotsPerEpoch,
+		BeaconBlockRoot: blockRoot(target),
+		Source:          eth2.Checkpoint{Epoch: source, Root: blockRoot(source)},
+		Target:          eth2.Checkpoint{Epoch: target, Root: blockRoot(target)},
+	}).SigningRoot()
+}
+
+// blockHeader is the body of a BLOCK_V2 request.
+func blockHeader(slot uint64) map[string]any {
+	_, fork := hoodi()
+	header := eth2.BlockHeader{
+		Slot: slot, ProposerIndex: 7,
+		ParentRoot: blockRoot(slot - 1), StateRoot: blockRoot(slot), BodyRoot: blockRoot(slot + 1),
+	}
+	return map[string]any{
+		"type":        "BLOCK_V2",
+		"fork_info":   forkInfo(),
+		"signingRoot": hexRoot(eth2.NewBlock(fork, header).SigningRoot()),
+		"beacon_block": map[string]any{
+			"version": "FULU",
+			"block_header": map[string]any{
+				"slot":           number(slot),
+				"proposer_index": number(header.ProposerIndex),
+				"parent_root":    hexRoot(header.ParentRoot),
+				"state_root":     hexRoot(header.StateRoot),
+				"body_root":      hexRoot(header.BodyRoot),
+			},
+		},
+	}
+}
+
+func forkInfo() map[string]any {
+	_, fork := hoodi()
+	return map[string]any{
+		"fork": map[string]any{
+			"previous_version": fork.Previous.String(),
+			"current_version":  fork.Current.String(),
+			"epoch":            number(fork.Epoch),
+		},
+		"genesis_validators_root": hexRoot(fork.ValidatorsRoot),
+	}
+}
+
+// blockRoot stands for the root of a block: the same number gives the same root, so that a second run within an
+// epoch asks for the identical signature.
+func blockRoot(n uint64) eth2.Root {
+	var r eth2.Root
+	copy(r[:], "demonstration block "+number(n))
+	return r
+}
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+func hexRoot(r eth2.Root) string { return "0x" + hex.EncodeToString(r[:]) }
+
+// verify checks a signature over the signing root that the request names, which was computed here.
+func verify(key string, request map[string]any, signature string) error {
+	public, err := bls.ParsePublicKey(key)
+	if err != nil {
+		return err
+	}
+	raw, err := hex.DecodeString(strings.TrimPrefix(signature, "0x"))
+	if err != nil || len(raw) != len(bls.Signature{}) {
+		return fmt.Errorf("%q is not a signature", signature)
+	}
+	root, err := hex.DecodeString(strings.TrimPrefix(request["signingRoot"].(string), "0x"))
+	if err != nil {
+		return err
+	}
+	if !bls.Verify(public, [32]byte(root), bls.Signature(raw)) {
+		return fmt.Errorf("the signature of the %v does not verify under key %s", request["type"], public.Short())
+	}
+	return nil
+}

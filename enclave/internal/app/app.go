@@ -1,0 +1,153 @@
+// Package app builds the rooms in order, runs them, and takes them down backwards.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/telemetry"
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
+
+// Version is the release, which attestation documents name.
+const Version = "0.1.0"
+
+// Options are what a command composes.
+type Options struct {
+	Platform Platform
+	// Config is the checked configuration of platform none. Elsewhere the configuration comes from the parent, and this one, if
+	// given at all, has done its part when the platform was composed from it.
+	Config *config.Config
+	// Stdout takes the log lines of platform none.
+	Stdout io.Writer
+}
+
+// certificates is what the TLS listener serves.
+type certificates interface {
+	Run(ctx context.Context) error
+	ServerConfig() *tls.Config
+	Healthy() error
+}
+
+// signer is the whole process. Its fields are set by the stages of the start, in their order, and read afterwards.
+type signer struct {
+	options  Options
+	registry *prometheus.Registry
+	logs     *telemetry.Logs
+	log      *zap.Logger
+	yard     *house // holds the logs alone, which end after everything that logs
+	progress *boot.Progress
+	health   *health.Health
+	house    *house
+
+	cfg     *config.Config
+	digest  [wire.DigestSize]byte
+	device  *nsm.Device
+	roots   []*x509.Certificate // of the device's documents; nil are AWS's
+	session *boot.Session
+	yaml    []byte // as the parent sent it
+	dialer  *egress.Dialer
+	store   slashing.Store
+	keys    *keystore.Keystore
+	skipped int // keys that could not be loaded
+	signing *signing.Signer
+	certs   certificates // nil without TLS
+	main    *gate        // the API on the main listener
+}
+
+// Run is the life of the process: it starts the rooms, serves until ctx ends or a room fails, and takes everything down.
+// The error is nil after an orderly end.
+func Run(ctx context.Context, o Options) error {
+	s := &signer{options: o, cfg: o.Config}
+	if o.Platform.TEE != nil {
+		s.cfg = nil
+	}
+	if err := s.openLogs(); err != nil {
+		return err
+	}
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	s.house = newHouse(ctx, s.log.Named("app"), fail)
+	s.yard = newHouse(ctx, s.log.Named("app"), fail)
+	s.progress = boot.NewProgress()
+	s.health = health.New(s.progress)
+	s.main = &gate{health: s.health}
+
+	err := s.start(running)
+	if err == nil {
+		<-running.Done()
+		err = context.Cause(running)
+	}
+	if ctx.Err() != nil { // the end was asked for; a start that it cut short is no failure
+		s.log.Info("asked to stop", zap.NamedError("interrupted", err))
+		err = nil
+	}
+	return errors.Join(err, s.stop(err))
+}
+
+// start listens for probes first, so that they can tell what is missing, and then runs the stages.
+func (s *signer) start(ctx context.Context) error {
+	s.log.Info("starting", zap.String("version", Version), zap.String("platform", s.options.Platform.Name))
+	if err := s.listenEarly(); err != nil {
+		return err
+	}
+	return boot.Run(ctx, s.log.Named("boot"), s.progress, s.stages())
+}
+
+// stop goes backwards: not ready, stop accepting, drain, close the store, wipe the keys, flush the logs.
+func (s *signer) stop(cause error) error {
+	s.health.Drain()
+	if cause != nil {
+		s.log.Error("stopping", zap.Error(cause))
+	} else {
+		s.log.Info("stopping")
+	}
+	err := s.house.stop()
+	if err != nil {
+		s.log.Error("stopped with errors", zap.Error(err))
+	} else {
+		s.log.Info("stopped")
+	}
+	if len(s.yard.rooms) == 0 { // the start failed before its stage "logs": nobody would learn why
+		s.yard.start("logs", s.logs.Run)
+	}
+	return errors.Join(err, s.yard.stop())
+}
+
+func (s *signer) openLogs() error {
+	s.registry = telemetry.NewRegistry(Version, s.options.Platform.Name)
+	o := telemetry.Options{Registry: s.registry}
+	if tee := s.options.Platform.TEE; tee != nil {
+		o.Process = telemetry.ProcessEnclave
+		o.Output = telemetry.Shipped(func(ctx context.Context) (net.Conn, error) {
+			return tee.Network.Dial(ctx, vsock.CIDParent, wire.PortLogs)
+		}, telemetry.Bounds{})
+	} else {
+		o.Process = telemetry.ProcessSigner
+		o.Output = telemetry.Direct(s.options.Stdout)
+		o.Level = levelOf(s.cfg.Log.Level)
+	}
+	var err error
+	s.logs, err = telemetry.NewLogs(o)
+	if err != nil {
+		return err
+	}
+	s.log = s.logs.Logger()
+	return nil
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
+)
+
+// Platform is where the signer runs. It is composed by the commands, so that what must not be in an enclave image
+// is not linked into it: a switch at run time could be thrown by an attacker, a missing function cannot.
+type Platform struct {
+	// Name is the value of tee.platform.
+	Name string
+	// TEE is nil on platform none.
+	TEE *TEE
+	// Stores are the slashing stores of this binary, by the value of anti_slashing.backend.
+	Stores map[string]OpenStore
+}
+
+// TEE is an enclave, real or simulated.
+type TEE struct {
+	// Network reaches the parent.
+	Network vsock.Network
+	// OpenNSM opens the security module, and says under which roots its documents stand; nil roots are AWS's.
+	OpenNSM func() (nsm.Session, []*x509.Certificate, error)
+	// Host says that this is a real enclave, whose kernel, loopback device and entropy are ours to set up.
+	Host bool
+}
+
+// OpenStore opens a slashing store.
+type OpenStore func(context.Context, config.AntiSlashing) (slashing.Store, error)
+
+// Nitro is a real enclave.
+func Nitro(stores map[string]OpenStore) Platform {
+	return Platform{
+		Name:   "nitro",
+		Stores: stores,
+		TEE: &TEE{
+			Network: vsock.Kernel{},
+			OpenNSM: func() (nsm.Session, []*x509.Certificate, error) {
+				s, err := nsm.Open()
+				return s, nil, err
+			},
+			Host: true,
+		},
+	}
+}
+
+// openStore opens the configured store, or says which ones this binary has.
+func (p Platform) openStore(ctx context.Context, c config.AntiSlashing) (slashing.Store, error) {
+	open, ok := p.Stores[c.Backend]
+	if !ok {
+		has := "none"
+		if len(p.Stores) > 0 {
+			has = strings.Join(slices.Sorted(maps.Keys(p.Stores)), ", ")
+		}
+		return nil, fmt.Errorf("anti_slashing.backend: this binary has no %s store (it has: %s)", c.Backend, has)
+	}
+	return open(ctx, c)
+}

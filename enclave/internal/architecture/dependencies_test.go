@@ -1,0 +1,162 @@
+package architecture
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the dependency list of the enclave binary anew")
+
+// banned from the measured binary, each with its reason.
+var banned = map[string]string{
+	"modernc.org/sqlite":                         "the enclave has no disk: SQLite there is a database that forgets",
+	home + "enclave/internal/nsm/software":       "a software security module attests what it is told to",
+	home + "enclave/internal/slashing/noop":      "nothing measured may sign without a record",
+	home + "enclave/internal/slashing/sqlite":    "a record on a disk that ends with the enclave is none",
+	home + "enclave/internal/slashing/storetest": "for tests only",
+	home + "shared/attestation/issuer":           "it makes documents; the enclave's come from the device",
+	home + "shared/vsock/unixvsock":              "the enclave is reached over AF_VSOCK alone",
+	home + "shared/vsock/memvsock":               "for tests only",
+	"github.com/google/go-cmp":                   "for tests only",
+	"testing":                                    "for tests only",
+}
+
+// maxModules is how many modules our own code in the measured binary may import.
+const maxModules = 25
+
+// listed is a package as `go list -json` tells it.
+type listed struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Module     *struct{ Path string }
+}
+
+// dependencies lists what a command links on linux, itself included.
+func dependencies(t *testing.T, module, command string) map[string]listed {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags=netgo,osusergo",
+		"-json=ImportPath,Standard,Imports,Module", command)
+	list.Dir = filepath.Join(root, module)
+	list.Env = append(os.Environ(), "GOWORK=off", "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1")
+	var stderr strings.Builder
+	list.Stderr = &stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v\n%s", command, err, &stderr)
+	}
+	all := map[string]listed{}
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[p.ImportPath] = p
+	}
+}
+
+// What the enclave image trusts is on record: a change of the list is a change to review.
+func TestEnclaveBinaryHoldsWhatIsListed(t *testing.T) {
+	all := dependencies(t, "enclave", "./cmd/chamber-enclave")
+	var got strings.Builder
+	for _, p := range slices.Sorted(maps.Keys(all)) {
+		if !all[p].Standard {
+			got.WriteString(p + "\n")
+		}
+	}
+	file := filepath.Join(root, "enclave", "cmd", "chamber-enclave", "dependencies.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")); diff != "" {
+		t.Errorf("%s is not current (go test ./internal/architecture -update writes it), -listed +linked:\n%s", file, diff)
+	}
+}
+
+func TestEnclaveBinaryIsFreeOf(t *testing.T) {
+	for p := range dependencies(t, "enclave", "./cmd/chamber-enclave") {
+		for bad, why := range banned {
+			if within(p, bad) {
+				t.Errorf("the enclave binary links %s: %s", p, why)
+			}
+		}
+	}
+}
+
+// directModules are the modules that our own code among all imports.
+func directModules(all map[string]listed) []string {
+	direct := map[string]bool{}
+	for _, p := range all {
+		if p.Module == nil || !strings.HasPrefix(p.Module.Path, home) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if m := all[imported].Module; m != nil && !strings.HasPrefix(m.Path, home) {
+				direct[m.Path] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(direct))
+}
+
+func TestEnclaveBinaryImportsFewModules(t *testing.T) {
+	direct := directModules(dependencies(t, "enclave", "./cmd/chamber-enclave"))
+	if len(direct) > maxModules {
+		t.Errorf("%d modules, more than %d:\n%s", len(direct), maxModules, strings.Join(direct, "\n"))
+	}
+}
+
+// Every module that we link has one line that says why, and no line outlives its module.
+func TestDependenciesHaveTheirReasons(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := regexp.MustCompile(`(?m)^## `).Split(string(text), -1)
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| \\S.{20,} \\|$")
+	for _, tt := range []struct{ section, module, command string }{
+		{"The enclave image", "enclave", "./cmd/chamber-enclave"},
+		{"The command line", "enclave", "./cmd/containment-chamber"},
+		{"The parent", "parent", "./cmd/containment-chamber-enclave-proxy"},
+	} {
+		i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(s, tt.section) })
+		if i < 0 {
+			t.Errorf("docs/dependencies.md has no section %q", tt.section)
+			continue
+		}
+		var explained []string
+		for _, match := range row.FindAllStringSubmatch(sections[i], -1) {
+			explained = append(explained, match[1])
+		}
+		slices.Sort(explained)
+		linked := directModules(dependencies(t, tt.module, tt.command))
+		if tt.section == "The command line" { // says only what the image does not have
+			linked = slices.DeleteFunc(linked, func(m string) bool {
+				return slices.Contains(directModules(dependencies(t, "enclave", "./cmd/chamber-enclave")), m)
+			})
+		}
+		if diff := cmp.Diff(linked, explained); diff != "" {
+			t.Errorf("docs/dependencies.md, %q: -linked +explained:\n%s", tt.section, diff)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+// Package egress dials everything that the signer reaches outside.
+package egress
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
+
+// directTimeout bounds a direct dial whose context has no end of its own.
+const directTimeout = 30 * time.Second
+
+// Dialer connects to outside endpoints: behind a parent to those of the route table only, elsewhere to any. It is safe for
+// concurrent use.
+type Dialer struct {
+	dial   func(ctx context.Context, network string, to endpoint) (net.Conn, error)
+	counts counts
+}
+
+// endpoint is a host as its route names it, lower case and without a final dot, and a port.
+type endpoint struct {
+	host string
+	port uint16
+}
+
+func (e endpoint) String() string { return net.JoinHostPort(e.host, strconv.Itoa(int(e.port))) }
+
+// New makes a dialer that goes to the parent, [vsock.CIDParent], on the port of the route, and nowhere else.
+// A table in which a name, an endpoint or a vsock port stands twice is an error.
+func New(routes []wire.Route, network vsock.Network, r prometheus.Registerer) (*Dialer, error) {
+	t, err := newTable(routes)
+	if err != nil {
+		return nil, fmt.Errorf("egress routes: %w", err)
+	}
+	names := make([]string, len(routes))
+	for i, route := range routes {
+		names[i] = route.Name
+	}
+	d := &Dialer{}
+	if d.counts, err = newCounts(r, names...); err != nil {
+		return nil, err
+	}
+	d.dial = func(ctx context.Context, _ string, to endpoint) (net.Conn, error) {
+		route, ok := t.routes[to]
+		if !ok {
+			d.counts.refused.Inc()
+			return nil, &NoRouteError{Host: to.host, Port: to.port, known: t.known}
+		}
+		c, err := network.Dial(ctx, vsock.CIDParent, route.VsockPort)
+		d.counts.dialed(route.Name, err)
+		if err != nil {
+			return nil, fmt.Errorf("egress route %s to %v: %w", route.Name, to, err)
+		}
+		return c, nil
+	}
+	return d, nil
+}
+
+// directRoute is the label under which a direct dialer counts.
+const directRoute = "direct"
+
+// Direct makes a dialer for a process without a parent: it resolves names and connects to whatever it is asked for.
+func Direct(r prometheus.Registerer) (*Dialer, error) {
+	counts, err := newCounts(r, directRoute)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dialer{counts: counts}
+	plain := net.Dialer{Timeout: directTimeout}
+	d.dial = func(ctx context.Context, network string, to endpoint) (net.Conn, error) {
+		c, err := plain.DialContext(ctx, network, to.String())
+		d.counts.dialed(directRoute, err)
+		return c, err
+	}
+	return d, nil
+}
+
+// DialContext connects to address, "host:port" with a port in digits; network is tcp, tcp4 or tcp6. Names are not
+// resolved here but looked up in the route table as they are; one without a route gives a [*NoRouteError].
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		d.counts.refused.Inc()
+		return nil, fmt.Errorf("egress to %q: network %q is not TCP", address, network)
+	}
+	to, err := parseEndpoint(address)
+	if err != nil {
+		d.counts.refused.Inc()
+		return nil, fmt.Errorf("egress: %w", err)
+	}
+	return d.dial(ctx, network, to)
+}
+
+func parseEndpoint(address string) (endpoint, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return endpoint{}, fmt.Errorf("address %q is not host:port", address)
+	}
+	p, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || p == 0 {
+		return endpoint{}, fmt.Errorf("address %q: port %q is not a number from 1 to 65535", address, port)
+	}
+	host = canonicalHost(host)
+	if host == "" {
+		return endpoint{}, fmt.Errorf("address %q names no host", address)
+	}
+	return endpoint{host: host, port: uint16(p)}, nil
+}
+
+// canonicalHost is the one way in which a host is compared: names do not know case (RFC 4343), addresses have many spellings.
+func canonicalHost(host string) string {
+	host = strings.TrimRight(host, ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return strings.ToLower(host)
+}

@@ -1,0 +1,123 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+// The rule, as one conditional statement per kind: it returns a row exactly if the vote is now on record.
+const (
+	advanceAttestation = `
+INSERT INTO attestations AS last (key, source, target, root)
+SELECT ?1, ?2, ?3, ?4 WHERE ?2 <= ?3
+ON CONFLICT (key) DO UPDATE
+SET source = excluded.source, target = excluded.target, root = excluded.root
+WHERE (excluded.source >= last.source AND excluded.target > last.target)
+   OR (excluded.source = last.source AND excluded.target = last.target AND excluded.root = last.root)
+RETURNING source, target, root`
+
+	advanceBlock = `
+INSERT INTO blocks AS last (key, slot, root)
+VALUES (?1, ?2, ?3)
+ON CONFLICT (key) DO UPDATE
+SET slot = excluded.slot, root = excluded.root
+WHERE excluded.slot > last.slot
+   OR (excluded.slot = last.slot AND excluded.root = last.root)
+RETURNING slot, root`
+
+	standingAttestation = `SELECT source, target, root FROM attestations WHERE key = ?1`
+	standingBlock       = `SELECT slot, root FROM blocks WHERE key = ?1`
+)
+
+// Advance implements slashing.Store: one transaction, synced once.
+func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, errClosed()
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: begin: %w", slashing.ErrUnavailable, err)
+	}
+	outcomes := make([]slashing.Outcome, len(claims))
+	for i, claim := range claims {
+		outcomes[i].Standing, err = advance(ctx, tx, claim)
+		if err != nil { // rolled back, so that nothing is stored
+			return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, errors.Join(err, ended(tx.Rollback())))
+		}
+	}
+	if err := tx.Commit(); err != nil { // the commit record may have reached the disk
+		return nil, fmt.Errorf("%w: commit: %w", slashing.ErrOutcomeUnknown, err)
+	}
+	return outcomes, nil
+}
+
+// advance records one claim if the rule allows, and returns what stands then.
+func advance(ctx context.Context, tx *sql.Tx, claim slashing.Claim) (slashing.Vote, error) {
+	key := claim.Key[:]
+	switch v := claim.Vote.(type) { // exhaustive: the set of votes is closed
+	case slashing.Attestation:
+		if v.Target > slashing.MaxHeight || v.Source > slashing.MaxHeight {
+			return attestation(tx.QueryRowContext(ctx, standingAttestation, key))
+		}
+		standing, err := attestation(tx.QueryRowContext(ctx, advanceAttestation, key, int64(v.Source), int64(v.Target), v.Root[:]))
+		if standing == nil && err == nil {
+			return attestation(tx.QueryRowContext(ctx, standingAttestation, key))
+		}
+		return standing, err
+	case slashing.Block:
+		if v.Slot > slashing.MaxHeight {
+			return block(tx.QueryRowContext(ctx, standingBlock, key))
+		}
+		standing, err := block(tx.QueryRowContext(ctx, advanceBlock, key, int64(v.Slot), v.Root[:]))
+		if standing == nil && err == nil {
+			return block(tx.QueryRowContext(ctx, standingBlock, key))
+		}
+		return standing, err
+	}
+	return nil, fmt.Errorf("no table for a %T of key %s", claim.Vote, claim.Key.Short())
+}
+
+// attestation reads a row; nil if there is none.
+func attestation(row *sql.Row) (slashing.Vote, error) {
+	var a slashing.Attestation
+	var root []byte
+	if err := row.Scan(&a.Source, &a.Target, &root); err != nil {
+		return nil, noRow(err)
+	}
+	var err error
+	a.Root, err = knownRoot(root)
+	return a, err
+}
+
+// block reads a row; nil if there is none.
+func block(row *sql.Row) (slashing.Vote, error) {
+	var b slashing.Block
+	var root []byte
+	if err := row.Scan(&b.Slot, &root); err != nil {
+		return nil, noRow(err)
+	}
+	var err error
+	b.Root, err = knownRoot(root)
+	return b, err
+}
+
+func noRow(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+func knownRoot(b []byte) (eth2.Root, error) {
+	if len(b) != len(eth2.Root{}) {
+		return eth2.Root{}, fmt.Errorf("the root on record has %d bytes, want 32", len(b))
+	}
+	return eth2.Root(b), nil
+}

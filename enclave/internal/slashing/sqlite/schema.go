@@ -1,0 +1,85 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// schemaVersion is the only one that this release reads and writes.
+const schemaVersion = "1"
+
+// schema: roots are those of the vote on record; NULL is a root that is not known, which equals none.
+const schema = `
+CREATE TABLE meta (
+	name  TEXT PRIMARY KEY,
+	value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attestations (
+	key    BLOB    PRIMARY KEY CHECK (length(key) = 48),
+	source INTEGER NOT NULL CHECK (source >= 0),
+	target INTEGER NOT NULL CHECK (target >= source),
+	root   BLOB    CHECK (length(root) = 32)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blocks (
+	key  BLOB    PRIMARY KEY CHECK (length(key) = 48),
+	slot INTEGER NOT NULL CHECK (slot >= 0),
+	root BLOB    CHECK (length(root) = 32)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO meta (name, value) VALUES ('schema_version', '` + schemaVersion + `');
+`
+
+// prepare makes sure that commits are durable, takes the lock, and creates the schema in an empty file.
+func prepare(ctx context.Context, db *sql.DB) (err error) {
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "locking_mode": "exclusive"} {
+		var got string
+		if err := db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%s is %s, want %s", pragma, got, want)
+		}
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ended(tx.Rollback())) }()
+	if err := agree(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// agree creates the schema in an empty database, and else checks its version.
+func agree(ctx context.Context, tx *sql.Tx) error {
+	var objects int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
+		return err
+	}
+	if objects == 0 {
+		_, err := tx.ExecContext(ctx, schema)
+		return err
+	}
+	var version string
+	err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'schema_version'").Scan(&version)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: it is not a slashing database (%w)", ErrSchema, err)
+	case version != schemaVersion:
+		return fmt.Errorf("%w: it is of version %s, this release knows version %s", ErrSchema, version, schemaVersion)
+	}
+	return nil
+}
+
+// ended is Rollback's error without the one that says that there was nothing to roll back.
+func ended(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}

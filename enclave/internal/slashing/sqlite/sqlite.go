@@ -1,0 +1,136 @@
+// Package sqlite keeps the last votes in one file, for one process.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"modernc.org/sqlite" // its import registers the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+var (
+	// ErrInUse is returned by Open for a file that is open already, here or in another process.
+	ErrInUse = errors.New("in use by another process; only one signer may open it")
+	// ErrSchema is returned by Open for a database that this release cannot use.
+	ErrSchema = errors.New("unusable schema")
+)
+
+// Store is a file of last votes. The file is trusted: whoever can put an older copy in its place can make this
+// signer vote twice.
+type Store struct {
+	db *sql.DB // one connection, which holds the file's lock as long as it lives
+
+	mu     sync.RWMutex // held for reading during a call: Close waits for calls under way
+	closed bool
+}
+
+// Open opens the file, or creates it with mode 0600; its directory must exist. Errors name the file.
+func Open(ctx context.Context, path string) (*Store, error) {
+	s, err := open(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("slashing database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // SQLite has one writer anyway; the others queue here, with their contexts
+	if err := prepare(ctx, db); err != nil {
+		return nil, errors.Join(explain(err), db.Close())
+	}
+	return &Store{db: db}, nil
+}
+
+// create makes the file, so that its mode is ours: SQLite gives its two companion files the same.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's
+	if err != nil {
+		// The path is named already, so that the cause is enough.
+		if cause, ok := errors.AsType[*fs.PathError](err); ok {
+			err = cause.Err
+		}
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	// SQLite makes durable what is in the file; that the file is in its directory is on us.
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// dsn sets, in this order: the wait for a predecessor that is just closing; the lock that keeps every other process
+// out; and WAL with a sync per commit, so that a commit survives power loss (https://sqlite.org/pragma.html#pragma_synchronous).
+func dsn(path string) string {
+	q := url.Values{
+		"mode":    {"rw"},
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(1000)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)"},
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// explain puts the errors that an operator meets in words.
+func explain(err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch e.Code() & 0xff { // the low byte is the primary code
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("%w (%w)", ErrInUse, err)
+	case sqlite3.SQLITE_READONLY:
+		return fmt.Errorf("the file and its directory must be writable (%w)", err)
+	case sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("the file is not an SQLite database (%w)", err)
+	}
+	return err
+}
+
+// Check implements slashing.Store. It takes the write lock and writes nothing.
+func (s *Store) Check(ctx context.Context) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return errClosed()
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
+	}
+	return tx.Rollback()
+}
+
+// Close implements slashing.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.db.Close()
+}
+
+func errClosed() error { return fmt.Errorf("%w: closed", slashing.ErrUnavailable) }

@@ -1,0 +1,129 @@
+package sqlite_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Place {
+		path := filepath.Join(t.TempDir(), "a file with % and ?.sqlite")
+		return storetest.Place{Open: func() slashing.Store { return open(t, path) }}
+	})
+}
+
+func TestFilesAreForTheOwnerAlone(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, filepath.Join(dir, "slashing.sqlite"))
+	if _, err := s.Advance(t.Context(), []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := ""
+	for _, e := range entries {
+		names += e.Name() + " "
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != 0o600 {
+			t.Errorf("%s has mode %o, want 600", e.Name(), mode)
+		}
+	}
+	if names != "slashing.sqlite slashing.sqlite-wal " {
+		t.Errorf("files: %s", names)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		at    string // below the test's directory
+		setup func(t *testing.T, path string)
+		is    error
+		words string
+	}{
+		{"missing directory", "nowhere/s.sqlite", nil, os.ErrNotExist, "no such file or directory"},
+		{"a directory", "", nil, nil, "is a directory"},
+		{"file as directory", "s.sqlite/s.sqlite", func(t *testing.T, path string) {
+			write(t, filepath.Dir(path), "x")
+		}, nil, "not a directory"},
+		{"not a database", "s.sqlite", func(t *testing.T, path string) {
+			write(t, path, strings.Repeat("no database at all", 100))
+		}, nil, "the file is not an SQLite database"},
+		{"somebody else's database", "s.sqlite", func(t *testing.T, path string) {
+			execute(t, path, "CREATE TABLE cats (name TEXT)")
+		}, sqlite.ErrSchema, "it is not a slashing database"},
+		{"schema without version", "s.sqlite", func(t *testing.T, path string) {
+			closed(t, path)
+			execute(t, path, "DELETE FROM meta")
+		}, sqlite.ErrSchema, "it is not a slashing database"},
+		{"schema from the future", "s.sqlite", func(t *testing.T, path string) {
+			closed(t, path)
+			execute(t, path, "UPDATE meta SET value = '99' WHERE name = 'schema_version'")
+		}, sqlite.ErrSchema, "it is of version 99, this release knows version 1"},
+		{"open already", "s.sqlite", func(t *testing.T, path string) { open(t, path) }, sqlite.ErrInUse, "only one signer may open it"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), tc.at)
+			if tc.setup != nil {
+				tc.setup(t, path)
+			}
+			s, err := sqlite.Open(t.Context(), path)
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("opened")
+			}
+			if s != nil {
+				t.Error("an error and a store")
+			}
+			if text := err.Error(); !strings.Contains(text, "slashing database "+path+": ") || !strings.Contains(text, tc.words) {
+				t.Errorf("error %q, want the path and %q", text, tc.words)
+			}
+			if tc.is != nil && !errors.Is(err, tc.is) {
+				t.Errorf("error %q, want %v", err, tc.is)
+			}
+		})
+	}
+}
+
+// TestUnknownRootMatchesNothing: a root that cannot be read is an error, not a match.
+func TestUnknownRootMatchesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sqlite")
+	closed(t, path)
+	execute(t, path, "INSERT INTO blocks VALUES (zeroblob(48), 7, NULL)")
+	s := open(t, path)
+	_, err := s.Advance(t.Context(), []slashing.Claim{{Vote: slashing.Block{Slot: 7}}})
+	if !errors.Is(err, slashing.ErrUnavailable) || !strings.Contains(err.Error(), "the root on record has 0 bytes") {
+		t.Errorf("a claim at the height of an unknown root: %v", err)
+	}
+	next := slashing.Block{Slot: 8}
+	outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Vote: next}})
+	if err != nil || outcomes[0].Standing != next {
+		t.Errorf("the next height: %v, %v", outcomes, err)
+	}
+}

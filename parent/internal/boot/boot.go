@@ -1,0 +1,237 @@
+// Package boot hands the enclave its configuration and watches its heartbeat.
+package boot
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/streak"
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
+
+const (
+	// maxConversations leaves room for an enclave that restarts before its last connection is seen to be dead.
+	maxConversations = 8
+	// stepTimeout bounds every read and write before the heartbeats, except for the acknowledgement.
+	stepTimeout = 10 * time.Second
+	// acknowledgeTimeout bounds what the enclave does with its configuration: parse, check, extend a register.
+	acknowledgeTimeout = 30 * time.Second
+)
+
+// Config says where the service listens and what it hands over.
+type Config struct {
+	Network       vsock.Network
+	Port          uint32 // [wire.PortBoot]
+	CID           uint32 // the enclave's; no other peer is admitted
+	Configuration []byte // YAML, at most [wire.MaxConfiguration] bytes
+}
+
+// Service is the parent's side of the boot protocol.
+type Service struct {
+	*accept.Acceptor
+	configuration []byte
+	log           *zap.Logger
+	metrics       *metrics
+	failures      streak.Streak
+	state         state
+	beats         chan struct{} // wakes watch; holds one
+}
+
+type metrics struct{ handovers, failures, lost prometheus.Counter }
+
+// New prepares the service.
+func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry prometheus.Registerer) *Service {
+	auto := promauto.With(registry)
+	counter := func(name, help string) prometheus.Counter {
+		return auto.NewCounter(prometheus.CounterOpts{Name: "containment_parent_" + name + "_total", Help: help})
+	}
+	s := &Service{
+		Acceptor: accept.New(accept.Config{
+			Name:           "boot",
+			Listen:         func() (net.Listener, error) { return cfg.Network.Listen(cfg.Port) },
+			Check:          func(c net.Conn) error { return vsock.CheckPeer(c, cfg.CID) },
+			MaxConnections: maxConversations,
+		}, log, acceptors),
+		configuration: cfg.Configuration,
+		log:           log,
+		metrics: &metrics{
+			handovers: counter("boot_configurations", "Configurations that an enclave acknowledged."),
+			failures:  counter("boot_failures", "Conversations of the boot service that failed."),
+			lost:      counter("heartbeat_losses", "Times that the enclave's heartbeat was lost."),
+		},
+		beats: make(chan struct{}, 1),
+	}
+	auto.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "containment_parent_enclave_alive",
+		Help: "1 while an enclave has its configuration and its heartbeat arrives, else 0.",
+	}, func() float64 {
+		if s.Ready() != nil {
+			return 0
+		}
+		return 1
+	})
+	return s
+}
+
+// Ready returns nil while an enclave has acknowledged its configuration and its heartbeat arrives, else what is missing.
+func (s *Service) Ready() error { return s.state.ready() }
+
+// Run serves until ctx ends. Conversations end with it: they have no end of their own to wait for.
+func (s *Service) Run(ctx, cut context.Context) error {
+	ended := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() { s.watch(ended) })
+	err := s.Acceptor.Run(ctx, cut, func(cut context.Context, c net.Conn) {
+		for _, end := range []context.Context{ctx, cut} {
+			unhook := context.AfterFunc(end, func() { _ = c.Close() })
+			defer unhook()
+		}
+		s.serve(ctx, c)
+	})
+	close(ended)
+	watcher.Wait()
+	return err
+}
+
+// serve owns c.
+func (s *Service) serve(ctx context.Context, c net.Conn) {
+	defer func() { _ = c.Close() }()
+	step, err := s.converse(c)
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, io.EOF) && step == stepHeartbeat:
+		s.log.Info("enclave closed its boot connection")
+	default:
+		s.metrics.failures.Inc()
+		reason := string(step)
+		if refused, ok := errors.AsType[refusedError](err); ok {
+			reason = string(refused) // another fault in the configuration is another reason
+		}
+		s.failures.Fail(s.log, "boot conversation failed", reason, err)
+	}
+}
+
+// step is where a conversation failed.
+type step string
+
+const (
+	stepHello         step = "hello"
+	stepConfiguration step = "configuration"
+	stepHeartbeat     step = "heartbeat"
+)
+
+// converse holds one conversation to its end; the error is never nil. Every read and write has a deadline, so that a silent peer
+// cannot keep its place.
+func (s *Service) converse(c net.Conn) (step, error) {
+	hello, err := s.greet(c)
+	if err != nil {
+		return stepHello, err
+	}
+	if hello.Configured {
+		if err := send(c, wire.Heartbeat{Digest: s.state.last()}); err != nil {
+			return stepHello, err
+		}
+		s.log.Info("enclave is back; it has its configuration")
+	} else if err := s.handOver(c); err != nil {
+		return stepConfiguration, err
+	}
+	s.failures.Heal(s.log, "boot conversation works again")
+	for {
+		m, err := receive(c, wire.HeartbeatLost)
+		if err != nil {
+			return stepHeartbeat, fmt.Errorf("wait for a heartbeat: %w", err)
+		}
+		beat, ok := m.(wire.Heartbeat)
+		if !ok {
+			return stepHeartbeat, unexpected(m, "a heartbeat")
+		}
+		s.beat(beat.Digest)
+		if err := send(c, beat); err != nil {
+			return stepHeartbeat, err
+		}
+	}
+}
+
+// greet reads the hello. A peer that says something else is told why it is turned away.
+func (s *Service) greet(c net.Conn) (wire.Hello, error) {
+	m, err := receive(c, stepTimeout)
+	if err != nil {
+		return wire.Hello{}, fmt.Errorf("wait for hello: %w", err)
+	}
+	hello, ok := m.(wire.Hello)
+	switch {
+	case !ok:
+		err = unexpected(m, "hello")
+	case hello.Version != wire.Version:
+		err = fmt.Errorf("the enclave speaks version %d of the boot protocol, the parent version %d: run both from one release", hello.Version, wire.Version)
+	default:
+		return hello, nil
+	}
+	// The refusal is a courtesy; the peer may be gone.
+	_ = send(c, wire.Refusal{Reason: err.Error()})
+	return wire.Hello{}, err
+}
+
+func (s *Service) handOver(c net.Conn) error {
+	if err := send(c, wire.Configuration{YAML: s.configuration}); err != nil {
+		return err
+	}
+	m, err := receive(c, acknowledgeTimeout)
+	if err != nil {
+		return fmt.Errorf("wait for the acknowledgement: %w", err)
+	}
+	ack, ok := m.(wire.Acknowledgement)
+	if !ok {
+		return unexpected(m, "an acknowledgement")
+	}
+	s.metrics.handovers.Inc()
+	s.log.Info("enclave acknowledged its configuration", digestField(ack.Digest), zap.Int("bytes", len(s.configuration)))
+	s.beat(ack.Digest)
+	return nil
+}
+
+// refusedError is the enclave's own reason.
+type refusedError string
+
+func (r refusedError) Error() string { return "the enclave refused: " + string(r) }
+
+// unexpected says what came instead of want.
+func unexpected(m wire.Message, want string) error {
+	if refusal, ok := m.(wire.Refusal); ok {
+		return refusedError(refusal.Reason)
+	}
+	return fmt.Errorf("the enclave sent %T, want %s", m, want)
+}
+
+func send(c net.Conn, m wire.Message) error {
+	if err := c.SetWriteDeadline(time.Now().Add(stepTimeout)); err != nil {
+		return fmt.Errorf("send %T: %w", m, err)
+	}
+	if err := wire.WriteMessage(c, m); err != nil {
+		return fmt.Errorf("send %T: %w", m, err)
+	}
+	return nil
+}
+
+func receive(c net.Conn, within time.Duration) (wire.Message, error) {
+	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
+		return nil, err
+	}
+	return wire.ReadMessage(c)
+}
+
+func digestField(digest [wire.DigestSize]byte) zap.Field {
+	return zap.String("configuration_digest", hex.EncodeToString(digest[:]))
+}

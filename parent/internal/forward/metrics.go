@@ -1,0 +1,69 @@
+package forward
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
+)
+
+type (
+	direction   string
+	dialFailure string
+	end         string
+)
+
+const (
+	toTarget   direction = "to_target"
+	fromTarget direction = "from_target"
+
+	failedName        dialFailure = "name"        // the host name did not resolve
+	failedTimeout     dialFailure = "timeout"     // no answer within the connect time
+	failedRefused     dialFailure = "refused"     // nobody listens there
+	failedUnreachable dialFailure = "unreachable" // no way to the host, or no such context identifier
+	failedOther       dialFailure = "other"
+
+	endClosed end = "closed" // both directions ended with EOF
+	endIdle   end = "idle"
+	endCut    end = "cut" // at the end of the drain time
+	endBroken end = "broken"
+)
+
+// Metrics are the counters that all forwarders share; the label listener is the forwarder's name.
+type Metrics struct {
+	accept                     *accept.Metrics
+	bytes, dialFailures, ended *prometheus.CounterVec
+}
+
+// NewMetrics registers the counters, beside those of accept.
+func NewMetrics(registry prometheus.Registerer, acceptors *accept.Metrics) *Metrics {
+	auto := promauto.With(registry)
+	return &Metrics{
+		accept: acceptors,
+		bytes: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "containment_parent_forwarded_bytes_total",
+			Help: "Bytes passed on, counted when their connection has ended.",
+		}, []string{"listener", "direction"}),
+		dialFailures: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "containment_parent_dial_failures_total",
+			Help: "Connections closed because their target was not reached.",
+		}, []string{"listener", "reason"}),
+		ended: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "containment_parent_connections_ended_total",
+			Help: "Forwarded connections that have ended: closed, idle for too long, cut at shutdown, or broken.",
+		}, []string{"listener", "reason"}),
+	}
+}
+
+// prepare shows a forwarder's counters at zero before anything happens.
+func (m *Metrics) prepare(name string) {
+	for _, d := range []direction{toTarget, fromTarget} {
+		m.bytes.WithLabelValues(name, string(d))
+	}
+	for _, f := range []dialFailure{failedName, failedTimeout, failedRefused, failedUnreachable, failedOther} {
+		m.dialFailures.WithLabelValues(name, string(f))
+	}
+	for _, e := range []end{endClosed, endIdle, endCut, endBroken} {
+		m.ended.WithLabelValues(name, string(e))
+	}
+}

@@ -1,0 +1,33 @@
+// Package ingress lets clients on TCP reach a port of the enclave.
+package ingress
+
+import (
+	"context"
+	"net"
+
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/shared/pipe"
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
+)
+
+// Entrance is one way in.
+type Entrance struct {
+	Name   string // "api", "health", "metrics"
+	Listen string // TCP address, HOST:PORT
+	Port   uint32 // the enclave's vsock port
+}
+
+// New prepares the TCP listener of one entrance. While the enclave does not listen, connections are closed at once.
+func New(e Entrance, network vsock.Network, cid uint32, limits forward.Limits, log *zap.Logger, metrics *forward.Metrics) *forward.Forwarder {
+	return forward.New(accept.Config{
+		Name: "ingress/" + e.Name,
+		Listen: func() (net.Listener, error) {
+			return new(net.ListenConfig).Listen(context.Background(), "tcp", e.Listen)
+		},
+	}, limits, func(ctx context.Context) (pipe.Conn, error) {
+		return network.Dial(ctx, cid, e.Port)
+	}, log, metrics)
+}

@@ -1,0 +1,208 @@
+// Package supervisor keeps tasks running until they are asked to end.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/streak"
+)
+
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+	jitter     = 0.2
+	// steadyAfter is how long a restarted task has to run before it counts as healthy again.
+	steadyAfter = 10 * time.Second
+)
+
+// ErrDrainOver is the cause with which connections are cut that outlived the drain time.
+var ErrDrainOver = errors.New("drain time is over")
+
+var errEnded = errors.New("ended without being asked to")
+
+// Task is one long-running part.
+type Task struct {
+	Name string
+	// Run blocks until all that it started has ended. When ctx ends it takes no new work and finishes what it has; when
+	// cut ends it drops that too. An error that waiting cannot heal is wrapped by [Permanent]; after any other, Run is called again.
+	Run func(ctx, cut context.Context) error
+}
+
+// Permanent marks an error that no restart heals; it ends the process.
+func Permanent(err error) error { return backoff.Permanent(err) }
+
+// Supervisor runs tasks in stages.
+type Supervisor struct {
+	log      *zap.Logger
+	drain    time.Duration
+	stages   [][]Task
+	failures *prometheus.CounterVec
+
+	mu      sync.Mutex // held while failing is read or changed
+	failing map[string]failure
+}
+
+// failure is why a task was last restarted, and when.
+type failure struct {
+	err       error
+	restarted time.Time // zero while the task waits for its restart
+}
+
+// New prepares a supervisor. On shutdown the stages end one after the other in the order given, and what is
+// left after drain is cut.
+func New(log *zap.Logger, metrics prometheus.Registerer, drain time.Duration, stages ...[]Task) *Supervisor {
+	return &Supervisor{
+		log:    log,
+		drain:  drain,
+		stages: stages,
+		failures: promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
+			Name: "containment_parent_task_failures_total",
+			Help: "Failures of supervised tasks; each is followed by a restart.",
+		}, []string{"task"}),
+		failing: map[string]failure{},
+	}
+}
+
+// Run runs every task until ctx ends or a task fails for good; it returns that task's error after all have ended.
+func (s *Supervisor) Run(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	cut, stopClock := cutAfter(ctx, s.drain)
+	defer stopClock()
+
+	var all sync.WaitGroup
+	for _, stage := range s.stages {
+		ctx = s.startStage(ctx, cut, stage, &all, end)
+	}
+	all.Wait()
+	if permanent, ok := errors.AsType[*failedForGood](context.Cause(ctx)); ok {
+		return permanent
+	}
+	return nil
+}
+
+// startStage starts a stage's tasks, which end with ctx. It returns the context of the stage behind, which ends when they have ended.
+func (s *Supervisor) startStage(ctx, cut context.Context, stage []Task, all *sync.WaitGroup, end context.CancelCauseFunc) context.Context {
+	var members sync.WaitGroup
+	for _, task := range stage {
+		s.failures.WithLabelValues(task.Name)
+		members.Go(func() {
+			if err := s.keep(ctx, cut, task); err != nil {
+				s.log.Error("task failed for good", zap.String("task", task.Name), zap.Error(err))
+				end(&failedForGood{task.Name, err})
+			}
+		})
+	}
+	behind, release := context.WithCancelCause(context.WithoutCancel(ctx))
+	all.Go(func() {
+		<-ctx.Done() // also a stage without tasks waits for its turn
+		members.Wait()
+		release(context.Cause(ctx))
+	})
+	return behind
+}
+
+// failedForGood is the cause that ends all tasks when one failed permanently.
+type failedForGood struct {
+	task string
+	err  error
+}
+
+func (f *failedForGood) Error() string { return f.task + ": " + f.err.Error() }
+func (f *failedForGood) Unwrap() error { return f.err }
+
+// keep runs a task again whenever it fails, until ctx ends. It returns an error only when waiting cannot help.
+func (s *Supervisor) keep(ctx, cut context.Context, task Task) error {
+	log := s.log.With(zap.String("task", task.Name))
+	pauses := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstPause), backoff.WithMaxInterval(lastPause),
+		backoff.WithRandomizationFactor(jitter), backoff.WithMaxElapsedTime(0))
+	var reasons streak.Streak
+	for {
+		started := time.Now()
+		err := task.Run(ctx, cut)
+		if ctx.Err() != nil {
+			if err != nil {
+				log.Warn("task ended with an error while stopping", zap.Error(err))
+			}
+			return nil
+		}
+		if err == nil {
+			err = errEnded
+		}
+		s.failures.WithLabelValues(task.Name).Inc()
+		if permanent, ok := errors.AsType[*backoff.PermanentError](err); ok {
+			return permanent.Err
+		}
+		if time.Since(started) >= steadyAfter {
+			reasons.Heal(log, "task had run steadily")
+			pauses.Reset()
+		}
+		reasons.Fail(log, "task failed and is restarted", err.Error(), err)
+		s.setFailing(task.Name, failure{err: err})
+		if !wait(ctx, pauses.NextBackOff()) {
+			return nil
+		}
+		s.setFailing(task.Name, failure{err: err, restarted: time.Now()})
+	}
+}
+
+func (s *Supervisor) setFailing(task string, f failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing[task] = f
+}
+
+// Healthy returns an error that names the tasks which failed and have not run steadily since, with their reasons.
+func (s *Supervisor) Healthy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var failing []error
+	for _, stage := range s.stages {
+		for _, task := range stage {
+			f, failed := s.failing[task.Name]
+			if failed && (f.restarted.IsZero() || time.Since(f.restarted) < steadyAfter) {
+				failing = append(failing, fmt.Errorf("task %s: %w", task.Name, f.err))
+			}
+		}
+	}
+	return errors.Join(failing...)
+}
+
+// cutAfter returns a context that ends d after ctx has ended.
+func cutAfter(ctx context.Context, d time.Duration) (context.Context, func()) {
+	cut, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	clock := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(clock)
+		if wait(cut, d) {
+			cancel(ErrDrainOver)
+		}
+	})
+	return cut, func() {
+		cancel(nil)
+		if !stop() {
+			<-clock
+		}
+	}
+}
+
+// wait reports whether d passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

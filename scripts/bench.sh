@@ -1,0 +1,33 @@
+#!/bin/sh
+# Runs every benchmark of the tree for the time given, and compares the parts of each with its first part.
+set -eu
+time=$1
+cd "$(dirname "$0")/.."
+
+dirs=$(grep -rl '^func Benchmark' --include='*_test.go' enclave parent shared | sed 's|/[^/]*$||' | sort -u)
+[ -n "$dirs" ] || { echo "no benchmark found" >&2; exit 1; }
+mkdir -p build
+out=build/bench.txt
+: >"$out"
+for dir in $dirs; do
+	(cd "$dir" && go test -run '^$' -bench . -benchmem -benchtime "$time" .) >"$out.part" || { cat "$out.part"; exit 1; }
+	grep -E '^(pkg:|cpu:|Benchmark)' "$out.part" | tee -a "$out"
+done
+rm -f "$out.part"
+
+echo
+echo "ratios, each part against the first of its benchmark:"
+awk '
+	/^Benchmark.*ns\/op/ {
+		name = $1
+		sub(/-[0-9]+$/, "", name)
+		slash = index(name, "/")
+		if (!slash) next
+		group = substr(name, 1, slash - 1)
+		for (i = 2; i < NF; i++) if ($(i + 1) == "ns/op") ns = $i
+		if (!(group in first)) { first[group] = ns; label[group] = substr(name, slash + 1); next }
+		printf "  %-28s %s takes %.2f times as long as %s\n", substr(group, 10), substr(name, slash + 1), ns / first[group], label[group]
+		found = 1
+	}
+	END { if (!found) print "  none: no benchmark has parts" }
+' "$out"

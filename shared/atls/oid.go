@@ -1,0 +1,42 @@
+package atls
+
+import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+)
+
+// OID names the certificate extension that holds an attestation document: 2.25.2121235557.1. Arc 2.25 is for identifiers that
+// nobody hands out (ITU-T X.667); it takes a UUID, but package crypto/x509 reads no arc above 31 bits, so that ours is the
+// upper 31 bits of SHA-256("containment-chamber attestation document").
+func OID() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 25, 2121235557, 1} }
+
+// Extension is the extension that a server puts into its certificate. Its value is the document as a DER OCTET STRING. It is not
+// critical, so that clients that do not know it can still look at the certificate.
+func Extension(document []byte) pkix.Extension {
+	value, _ := asn1.Marshal(document) // cannot fail for a byte slice
+	return pkix.Extension{Id: OID(), Value: value}
+}
+
+// documentIn returns the document of the one extension that may hold it.
+func documentIn(extensions []pkix.Extension) ([]byte, error) {
+	var found []pkix.Extension
+	for _, e := range extensions {
+		if e.Id.Equal(OID()) {
+			found = append(found, e)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil, errors.New("the certificate holds none: the server is not attested")
+	case len(found) > 1:
+		return nil, errors.New("the certificate holds more than one")
+	case found[0].Critical:
+		return nil, errors.New("marked critical")
+	}
+	var document []byte
+	if rest, err := asn1.Unmarshal(found[0].Value, &document); err != nil || len(rest) > 0 {
+		return nil, errors.New("not one DER OCTET STRING")
+	}
+	return document, nil
+}
