@@ -55,7 +55,7 @@ func TestChainRefused(t *testing.T) {
 		},
 		"instance is no CA": {
 			hostile{cert: at(instance, func(c *x509.Certificate) { c.IsCA, c.MaxPathLen, c.MaxPathLenZero = false, 0, false })},
-			attestation.StepChain, "not authorized to sign",
+			attestation.StepChain, "cannot sign this kind of certificate",
 		},
 		"instance without keyCertSign": {
 			hostile{cert: at(instance, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })},

@@ -252,11 +252,13 @@ func TestFreshness(t *testing.T) {
 		"clock behind":     {with, attestation.Options{Now: now.Add(-attestation.Leeway), MaxAge: time.Minute}, ""},
 		"seconds for milliseconds": {
 			hostile{fields: func(f *issuer.Fields) { f.Timestamp /= 1000 }},
-			attestation.Options{MaxAge: time.Hour}, "1970-01-21",
+			attestation.Options{MaxAge: time.Hour},
+			"1970-01-21",
 		},
 		"from the future": {
 			hostile{fields: func(f *issuer.Fields) { f.Timestamp += 31_000 }},
-			attestation.Options{MaxAge: time.Hour}, "31s in the future",
+			attestation.Options{MaxAge: time.Hour},
+			"31s in the future",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/noop"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
-	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
 )
 
@@ -75,13 +74,5 @@ func openSoftware(c config.TEE) (nsm.Session, []*x509.Certificate, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := os.ReadFile(software.RootFile(c.Simulated.StateDir))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the development root: %w", err)
-	}
-	root, err := attestation.ParseRoot(text)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the development root: %w", err)
-	}
-	return s, []*x509.Certificate{root}, nil
+	return s, []*x509.Certificate{s.Root()}, nil
 }

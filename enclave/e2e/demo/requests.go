@@ -30,8 +30,8 @@ func currentEpoch() uint64 {
 	return seconds / (eth2.SecondsPerSlot * eth2.SlotsPerEpoch)
 }
 
-// attestation is the body of an ATTESTATION request, as a validator client would send it.
-func attestation(source, target uint64) map[string]any {
+// voteRequest is the body of an ATTESTATION request, as a validator client would send it.
+func voteRequest(source, target uint64) map[string]any {
 	return map[string]any{
 		"type":        "ATTESTATION",
 		"fork_info":   forkInfo(),

@@ -134,7 +134,7 @@ func showKeys(ctx context.Context, c *client, w *world, t *transcript) ([]string
 func showVotes(ctx context.Context, c *client, key string, t *transcript) error {
 	epoch := currentEpoch()
 	t.title("Sign an ATTESTATION, source %d, target %d", epoch-1, epoch)
-	vote := attestation(epoch-1, epoch)
+	vote := voteRequest(epoch-1, epoch)
 	first, err := c.sign(ctx, key, vote)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func showVotes(ctx context.Context, c *client, key string, t *transcript) error 
 	t.note("it verifies under the key, over the signing root computed here")
 
 	t.title("Sign the identical vote again")
-	second, err := c.sign(ctx, key, attestation(epoch-1, epoch))
+	second, err := c.sign(ctx, key, voteRequest(epoch-1, epoch))
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func showVotes(ctx context.Context, c *client, key string, t *transcript) error 
 	t.note("the same signature: a client that lost the answer may ask again")
 
 	t.title("Try a vote that surrounds it, source %d, target %d", epoch-2, epoch+1)
-	_, err = c.sign(ctx, key, attestation(epoch-2, epoch+1))
+	_, err = c.sign(ctx, key, voteRequest(epoch-2, epoch+1))
 	var refusal *refused
 	if !errors.As(err, &refusal) {
 		return fmt.Errorf("the surrounding vote was not refused: %w", err)

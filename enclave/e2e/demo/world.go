@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	_ "embed"
 	"errors"
@@ -20,6 +21,8 @@ import (
 const (
 	keystores = 3
 	rawKeys   = 1
+	// lightRounds of PBKDF2 protect nothing, and take no time.
+	lightRounds = 1000
 )
 
 // maxSocketDir leaves room for "/PORT.sock" within the 104 bytes that a unix socket's path may have on macOS (108 on Linux).
@@ -74,16 +77,18 @@ func (w *world) makeKeys() error {
 		return err
 	}
 	for i := range keystores + rawKeys {
-		secret, err := bls.GenerateKey()
+		var seed [32]byte
+		_, _ = rand.Read(seed[:]) // never fails
+		key, err := bls.SecretKeyFromSeed(seed[:])
 		if err != nil {
 			return fmt.Errorf("make a development key: %w", err)
 		}
 		if i < keystores {
-			err = filesystem.WriteKeystore(w.keyDir(), secret, fmt.Sprintf("development-%d", i))
+			err = filesystem.WriteKeystore(w.keyDir(), key, fmt.Appendf(nil, "development-%d", i), lightRounds)
 		} else {
-			err = filesystem.WriteRaw(w.keyDir(), secret)
+			err = filesystem.WriteRaw(w.keyDir(), key)
 		}
-		secret.Release()
+		key.Wipe()
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/certs"
 	consensus "github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
@@ -28,6 +29,9 @@ import (
 
 // earlyDrain bounds the end of listeners that only probes and scrapes use.
 const earlyDrain = time.Second
+
+// shortLivedPause is the time between two tries for evidence that lives longer.
+const shortLivedPause = 10 * time.Second
 
 // listenEarly serves what a start is watched by: health and metrics. The TLS listener is bound when it can answer, so that
 // nobody is kept waiting before.
@@ -135,7 +139,7 @@ func (s *signer) openCertificate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := a.Issue(ctx); err != nil {
+		if err := issueFirst(ctx, a); err != nil {
 			return err
 		}
 		s.certs = a
@@ -156,18 +160,33 @@ func (s *signer) openCertificate(ctx context.Context) error {
 	return nil
 }
 
+// issueFirst waits for evidence that lives long enough to be of use: the hypervisor renews a leaf that is about to end.
+func issueFirst(ctx context.Context, a *certs.Attested) error {
+	tick := time.NewTicker(shortLivedPause)
+	defer tick.Stop()
+	for {
+		err := a.Issue(ctx)
+		if !errors.Is(err, certs.ErrShortLived) {
+			return err
+		}
+		boot.Retrying(ctx, err)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // openListeners opens the API: from here on signatures leave.
 func (s *signer) openListeners(context.Context) error {
 	network, err := consensus.NetworkByName(s.cfg.Network)
 	if err != nil {
 		return err
 	}
-	guard, err := slashing.NewGuard(s.store, s.cfg.AntiSlashing.WriteTimeout)
-	if err != nil {
-		return err
-	}
 	s.signing, err = signing.New(signing.Options{
-		Network: network, Keys: s.keys, Guard: guard,
+		Network: network, Keys: s.keys,
+		Guard:       slashing.NewGuard(s.store, s.cfg.AntiSlashing.WriteTimeout),
 		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait, Registry: s.registry,
 	})
 	if err != nil {

@@ -103,14 +103,14 @@ func (s *signer) fetchConfiguration(ctx context.Context) error {
 }
 
 // parseConfiguration treats what came as hostile. The parent is told of a refusal, because logs are not shipped yet.
-func (s *signer) parseConfiguration(ctx context.Context) error {
+func (s *signer) parseConfiguration(context.Context) error {
 	cfg, err := config.LoadBytes(s.yaml)
 	if err == nil && cfg.TEE.Platform != s.options.Platform.Name {
 		err = fmt.Errorf("tee.platform is %s, this process runs on %s", cfg.TEE.Platform, s.options.Platform.Name)
 	}
 	if err != nil {
 		err = fmt.Errorf("configuration from the parent: %w", err)
-		return errors.Join(err, s.session.Refuse(ctx, err.Error()))
+		return errors.Join(err, s.session.Refuse(err.Error()))
 	}
 	s.cfg = cfg
 	s.logs.SetLevel(levelOf(cfg.Log.Level))

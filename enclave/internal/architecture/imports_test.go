@@ -132,7 +132,6 @@ var doors = []struct{ from, to, why string }{
 	{"enclave/internal/signing", "enclave/internal/slashing", "the Permit comes before the signature"},
 	{"enclave/internal/keystore", "enclave/internal/slashing", "a key signs for a Permit only"},
 	{"enclave/internal/api", "enclave/internal/auth", "the caller is known at the door"},
-	{"enclave/internal/api", "enclave/internal/signing", "what the door is for"},
 	{"enclave/internal/certs", "enclave/internal/nsm", "a certificate is made around a document, which has a type"},
 	{"parent/internal/egress", "parent/internal/forward", "bytes are moved in one place"},
 	{"parent/internal/ingress", "parent/internal/forward", "bytes are moved in one place"},

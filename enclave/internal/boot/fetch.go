@@ -32,7 +32,7 @@ var ErrRefused = errors.New("the boot service will not give a configuration")
 // Fetch gets the configuration from the parent's boot service, [wire.PortBoot] on [vsock.CIDParent]. A service that is not
 // there, hangs or breaks off is tried again until ctx ends, each reason logged once and told to the stage's progress; one that
 // refuses is not. The error is the last reason. The configuration is at most [wire.MaxConfiguration] bytes and hostile. The
-// session is to be acknowledged or refused soon: the parent waits [wire.HeartbeatLost].
+// session is to be acknowledged or refused within seconds: the parent does not wait for ever.
 func Fetch(ctx context.Context, network vsock.Network, log *zap.Logger) (*Session, []byte, error) {
 	out := outage{log: log}
 	pause := newPause()

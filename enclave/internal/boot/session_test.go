@@ -90,8 +90,8 @@ func TestHeartbeatLostAndRecovered(t *testing.T) {
 		first  func(net.Conn) // what the parent does on the connection that carried the configuration
 		reason string
 	}{
-		{"closes", func(c net.Conn) { _, _ = wire.ReadMessage(c) }, prefix + ", answering a heartbeat: closed by it: EOF"},
-		{"hangs", hang, prefix + ", answering a heartbeat: it hangs, nothing whole within 15s: i/o timeout"},
+		{"closes", func(c net.Conn) { _, _ = wire.ReadMessage(c); pass(time.Second) }, prefix + ", answering a heartbeat: closed by it: EOF"},
+		{"hangs", hang, prefix + ", answering a heartbeat: it hangs, nothing whole within 15s: read pipe: i/o timeout"},
 		{
 			"wrong digest", func(c net.Conn) { after(encoded(t, wire.Heartbeat{Digest: other}))(c); hang(c) },
 			prefix + " answered a heartbeat with digest 0909000000000000… instead of 0102030000000000…",

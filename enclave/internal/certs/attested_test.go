@@ -63,7 +63,7 @@ func TestAttestedHandshake(t *testing.T) {
 	}
 	var peer atls.Peer
 	client, err := atls.ClientConfig(atls.Options{
-		Policy: attestation.Policy{Allowed: []attestation.Measurements{measured}}, Roots: roots, ConfigDigest: &digest,
+		Policy: attestation.Policy{Allowed: []attestation.Measurements{{0: measured.PCR0, 1: measured.PCR1, 2: measured.PCR2}}}, Roots: roots, ConfigDigest: &digest,
 		OnVerified: func(p atls.Peer) { peer = p },
 	})
 	if err != nil {

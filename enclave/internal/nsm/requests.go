@@ -103,7 +103,7 @@ func (d *Device) Describe(ctx context.Context) (Description, error) {
 }
 
 // DescribePCR returns register i and whether it is locked.
-func (d *Device) DescribePCR(ctx context.Context, i uint16) (value attestation.PCR, locked bool, err error) {
+func (d *Device) DescribePCR(ctx context.Context, i uint16) (value [attestation.PCRSize]byte, locked bool, err error) {
 	op := fmt.Sprintf("DescribePCR %d", i)
 	res, err := d.send(ctx, op, &request.DescribePCR{Index: i})
 	if err != nil {
@@ -112,21 +112,21 @@ func (d *Device) DescribePCR(ctx context.Context, i uint16) (value attestation.P
 	if res.DescribePCR == nil || len(res.DescribePCR.Data) != attestation.PCRSize {
 		return value, false, wrongAnswer(op)
 	}
-	return attestation.PCR(res.DescribePCR.Data), res.DescribePCR.Lock, nil
+	return [attestation.PCRSize]byte(res.DescribePCR.Data), res.DescribePCR.Lock, nil
 }
 
 // ExtendPCR sets register i to SHA-384(old value || data) and returns the new value. Registers 0 to 15 and locked
 // ones are refused with ReadOnlyIndex in a [CodeError].
-func (d *Device) ExtendPCR(ctx context.Context, i uint16, data []byte) (attestation.PCR, error) {
+func (d *Device) ExtendPCR(ctx context.Context, i uint16, data []byte) ([attestation.PCRSize]byte, error) {
 	op := fmt.Sprintf("ExtendPCR %d", i)
 	res, err := d.send(ctx, op, &request.ExtendPCR{Index: i, Data: bytes.Clone(data)})
 	if err != nil {
-		return attestation.PCR{}, err
+		return [attestation.PCRSize]byte{}, err
 	}
 	if res.ExtendPCR == nil || len(res.ExtendPCR.Data) != attestation.PCRSize {
-		return attestation.PCR{}, wrongAnswer(op)
+		return [attestation.PCRSize]byte{}, wrongAnswer(op)
 	}
-	return attestation.PCR(res.ExtendPCR.Data), nil
+	return [attestation.PCRSize]byte(res.ExtendPCR.Data), nil
 }
 
 // LockPCR makes register i read-only until the enclave ends; from then on it stands in documents.

@@ -9,14 +9,14 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"log/slog" //nolint:depguard // the loggers are what is tested
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
-	"go.uber.org/zap"         //nolint:depguard // the loggers are what is tested
-	"go.uber.org/zap/zapcore" //nolint:depguard // the loggers are what is tested
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/secret"

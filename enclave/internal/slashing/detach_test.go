@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
 )
@@ -47,6 +48,29 @@ func TestWriteHasItsOwnLimit(t *testing.T) {
 			t.Errorf("took %s, want %s", took, limit)
 		}
 	})
+}
+
+// TestNoTimeNoWrite: what nobody can wait for is not begun.
+func TestNoTimeNoWrite(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	hurried, cancel := context.WithTimeout(t.Context(), 59*time.Second) // a write may take a minute
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"caller gone": ended, "little time": hurried} {
+		g := newGuard(&storetest.Liar{Before: func(context.Context, []slashing.Claim) error {
+			t.Errorf("%s: the store was asked", name)
+			return slashing.ErrUnavailable
+		}})
+		permit, err := g.Permit(ctx, bls.PublicKey{1}, vote(5, 6, 0))
+		if p := problem.Of(err); p.Kind != problem.Overloaded || permit != (slashing.Permit{}) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	patient, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if _, err := newGuard(storetest.NewMemory()).Permit(patient, bls.PublicKey{1}, vote(5, 6, 0)); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestGuardCheck(t *testing.T) {

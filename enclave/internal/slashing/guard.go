@@ -31,8 +31,8 @@ func (g *Guard) Check(ctx context.Context) error { return g.store.Check(ctx) }
 // Permit allows the key to sign the request, once, and first puts on record what can be slashed. The vote may be
 // on record even if Permit fails; nothing may then be signed, and asking again is safe.
 //
-// The error is a problem.Slashable with the rule's reason, wrapping ErrRefused, or a problem.StoreUnavailable,
-// wrapping ErrUnavailable or ErrOutcomeUnknown.
+// The error is a problem.Slashable with the rule's reason, wrapping ErrRefused; a problem.StoreUnavailable, wrapping
+// ErrUnavailable or ErrOutcomeUnknown; or a problem.Overloaded if ctx leaves less time than one write may take.
 func (g *Guard) Permit(ctx context.Context, key bls.PublicKey, req eth2.Request) (Permit, error) {
 	switch r := req.(type) { // exhaustive: the set of requests is closed
 	case *eth2.AttestationRequest:
@@ -63,7 +63,11 @@ func (g *Guard) record(ctx context.Context, key bls.PublicKey, vote Vote, root e
 	if v := Judge(nil, vote); !v.Allowed() {
 		return Permit{}, problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
 	}
-	// A caller that hangs up must not undo a write that others may share.
+	// Nobody would wait for the answer.
+	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(deadline) < g.limit {
+		return Permit{}, problem.New(problem.Overloaded, "too little time is left to record the vote; nothing was recorded")
+	}
+	// A caller that hangs up from now on must not undo a write that others may share.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.limit)
 	defer cancel()
 	outcomes, err := g.store.Advance(ctx, []Claim{{Key: key, Vote: vote}}) // from here the vote may be on record

@@ -110,18 +110,19 @@ func (a *Acceptor) loop(ctx context.Context, l net.Listener, serve func(net.Conn
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
 	for {
 		c, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = c.Close()
+			}
+			return nil // its end closed the listener
+		}
 		switch {
-		case err == nil && ctx.Err() != nil:
-			_ = c.Close()
-			return nil
 		case err == nil:
 			failures.Heal(a.log, "accepting again")
 			pauses.Reset()
 			if a.admit(c) {
 				serve(c)
 			}
-		case ctx.Err() != nil:
-			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("%s: accept: %w", a.cfg.Name, err)
 		default:

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
 )
 
 const (
@@ -58,7 +60,7 @@ func (*Server) Name() string { return "health" }
 
 // Bind opens the listener for the Run to come.
 func (s *Server) Bind() error {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.address)
+	l, err := accept.ListenTCP(s.address)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Name(), err)
 	}

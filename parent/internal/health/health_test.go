@@ -75,7 +75,7 @@ func TestServer(t *testing.T) {
 	check("/healthz", 200, "ok\n")
 
 	second := New(address, nil, registry, zap.NewNop())
-	if err := second.Bind(); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "health: listen tcp "+address) {
+	if err := second.Bind(); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "health: listen tcp4 "+address) {
 		t.Errorf("Bind of a taken address = %v", err)
 	}
 

@@ -23,10 +23,8 @@ type Entrance struct {
 // New prepares the TCP listener of one entrance. While the enclave does not listen, connections are closed at once.
 func New(e Entrance, network vsock.Network, cid uint32, limits forward.Limits, log *zap.Logger, metrics *forward.Metrics) *forward.Forwarder {
 	return forward.New(accept.Config{
-		Name: "ingress/" + e.Name,
-		Listen: func() (net.Listener, error) {
-			return new(net.ListenConfig).Listen(context.Background(), "tcp", e.Listen)
-		},
+		Name:   "ingress/" + e.Name,
+		Listen: func() (net.Listener, error) { return accept.ListenTCP(e.Listen) },
 	}, limits, func(ctx context.Context) (pipe.Conn, error) {
 		return network.Dial(ctx, cid, e.Port)
 	}, log, metrics)

@@ -117,7 +117,7 @@ func TestPortInUseIsNamed(t *testing.T) {
 	dir := unixvsock.Dir(t.TempDir())
 	address := run(t, dir)
 	err := newEntrance(dir, address).Bind()
-	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "ingress/api: listen tcp "+address) {
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "ingress/api: listen tcp4 "+address) {
 		t.Errorf("Bind = %v", err)
 	}
 }

@@ -80,9 +80,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer stopClock()
 
 	var all sync.WaitGroup
-	for _, stage := range s.stages {
-		ctx = s.startStage(ctx, cut, stage, &all, end)
-	}
+	all.Go(func() {
+		<-ctx.Done()
+		s.log.Info("stopping", zap.Duration("at_most", s.drain))
+	})
+	s.start(ctx, cut, s.stages, &all, end)
 	all.Wait()
 	if permanent, ok := errors.AsType[*failedForGood](context.Cause(ctx)); ok {
 		return permanent
@@ -90,10 +92,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return nil
 }
 
-// startStage starts a stage's tasks, which end with ctx. It returns the context of the stage behind, which ends when they have ended.
-func (s *Supervisor) startStage(ctx, cut context.Context, stage []Task, all *sync.WaitGroup, end context.CancelCauseFunc) context.Context {
+// start starts the tasks of all stages. Those of the first end with ctx, those of the next when the first have ended, and so on.
+func (s *Supervisor) start(ctx, cut context.Context, stages [][]Task, all *sync.WaitGroup, end context.CancelCauseFunc) {
+	if len(stages) == 0 {
+		return
+	}
 	var members sync.WaitGroup
-	for _, task := range stage {
+	for _, task := range stages[0] {
 		s.failures.WithLabelValues(task.Name)
 		members.Go(func() {
 			if err := s.keep(ctx, cut, task); err != nil {
@@ -102,13 +107,13 @@ func (s *Supervisor) startStage(ctx, cut context.Context, stage []Task, all *syn
 			}
 		})
 	}
-	behind, release := context.WithCancelCause(context.WithoutCancel(ctx))
+	behind, release := context.WithCancel(context.WithoutCancel(ctx))
 	all.Go(func() {
 		<-ctx.Done() // also a stage without tasks waits for its turn
 		members.Wait()
-		release(context.Cause(ctx))
+		release()
 	})
-	return behind
+	s.start(behind, cut, stages[1:], all, end)
 }
 
 // failedForGood is the cause that ends all tasks when one failed permanently.

@@ -59,7 +59,10 @@ func NewIssuer(root *Root, moduleID, region string, now time.Time) (*Issuer, err
 		{commonName: instance + "." + region + ".aws.nitro-enclaves", life: day, pathLen: 0, usage: x509.KeyUsageCertSign},
 		{commonName: moduleID + "." + region + ".aws", begins: 3 * time.Second, life: 3 * time.Hour, pathLen: -1, usage: signer},
 	}}
-	return i, i.renew(now)
+	if err := i.renew(now); err != nil {
+		return nil, err
+	}
+	return i, nil
 }
 
 // Payload is what the enclave and its platform put into a document. Nil fields are absent, empty ones are present.

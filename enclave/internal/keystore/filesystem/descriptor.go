@@ -148,7 +148,8 @@ func malformedYAML(err error) error {
 	return errors.New("not valid YAML")
 }
 
-// rawKey is the key of a file-raw.
+// rawKey is the key of a file-raw. Our copies of it are wiped; that of the YAML parser is left to the garbage
+// collector, which is one more reason to keep keys in keystores.
 func (d *descriptor) rawKey() (*bls.SecretKey, error) {
 	defer clear(d.private)
 	digits := bytes.TrimPrefix(d.private, []byte("0x"))

@@ -80,14 +80,24 @@ func (o *octets) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// decrypt opens a keystore and checks that the key belongs to its pubkey field, if there is one. The password stays
-// the caller's. Errors quote nothing of the file: it may be another file that was named by mistake.
-func decrypt(text, password []byte) (*bls.SecretKey, error) {
-	var doc document
-	if err := json.Unmarshal(text, &doc); err != nil {
+// parseKeystore reads a keystore whose work is bounded. Errors quote nothing of the text: it may be another file that was
+// named by mistake.
+func parseKeystore(text []byte) (*document, error) {
+	doc := new(document)
+	if err := json.Unmarshal(text, doc); err != nil {
 		return nil, malformedJSON(err)
 	}
 	if err := doc.check(); err != nil {
+		return nil, err
+	}
+	return doc, nil
+}
+
+// decrypt opens a keystore and checks that the key belongs to its pubkey field, if there is one. The password stays
+// the caller's.
+func decrypt(text, password []byte) (*bls.SecretKey, error) {
+	doc, err := parseKeystore(text)
+	if err != nil {
 		return nil, err
 	}
 	derived, err := doc.Crypto.KDF.Params.derive(doc.Crypto.KDF.Function, password)

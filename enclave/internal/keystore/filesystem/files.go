@@ -18,7 +18,7 @@ func readFile(path string, limit int) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator names the files
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, cause(err)
 	}

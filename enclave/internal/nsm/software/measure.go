@@ -11,15 +11,18 @@ import (
 // simulatedBoot stands for the kernel, command line and first ramdisk, which a simulated enclave does not have.
 const simulatedBoot = "containment-chamber simulated boot"
 
+// Measurements are the registers that tell which program runs.
+type Measurements struct{ PCR0, PCR1, PCR2 attestation.PCR }
+
 // Measure computes what a simulated enclave that runs the executable at path shows in PCR0, PCR1 and PCR2, by the
 // rule of enclave images: SHA-384(48 zero bytes || SHA-384(content)). PCR0 and PCR2 are both of the executable.
-func Measure(path string) (attestation.Measurements, error) {
+func Measure(path string) (Measurements, error) {
 	program, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("measure executable: %w", err)
+		return Measurements{}, fmt.Errorf("measure executable: %w", err)
 	}
 	image := measured(program)
-	return attestation.Measurements{0: image, 1: measured([]byte(simulatedBoot)), 2: image}, nil
+	return Measurements{PCR0: image, PCR1: measured([]byte(simulatedBoot)), PCR2: image}, nil
 }
 
 func measured(content []byte) attestation.PCR {

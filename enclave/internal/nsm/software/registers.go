@@ -19,11 +19,9 @@ type bank struct {
 }
 
 // newBank locks the registers that belong to the image and the instance; what is not measured stays zero.
-func newBank(m attestation.Measurements, roleARN, instanceID string) *bank {
+func newBank(m Measurements, roleARN, instanceID string) *bank {
 	b := &bank{}
-	for i, value := range m {
-		b.value[i] = value
-	}
+	b.value[0], b.value[1], b.value[2] = m.PCR0, m.PCR1, m.PCR2
 	if roleARN != "" {
 		b.value[3] = extend(attestation.PCR{}, []byte(roleARN)) // no inner digest here, unlike the image's registers
 	}

@@ -114,7 +114,7 @@ func TestDocumentShowsWhatRuns(t *testing.T) {
 		t.Error(diff)
 	}
 	computed, err := software.Measure(o.Executable)
-	if diff := cmp.Diff(attestation.Measurements{0: image, 1: boot, 2: image}, computed); err != nil || diff != "" {
+	if diff := cmp.Diff(software.Measurements{PCR0: image, PCR1: boot, PCR2: image}, computed); err != nil || diff != "" {
 		t.Errorf("Measure: %v\n%s", err, diff)
 	}
 	bare := attest(t, s, request.Attestation{}, time.Now())

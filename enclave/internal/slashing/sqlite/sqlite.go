@@ -64,7 +64,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 
 // create makes the file, so that its mode is ours: SQLite gives its two companion files the same.
 func create(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		// The path is named already, so that the cause is enough.
 		if cause, ok := errors.AsType[*fs.PathError](err); ok {

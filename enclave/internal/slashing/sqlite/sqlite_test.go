@@ -1,8 +1,11 @@
 package sqlite_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,7 +17,49 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// childEnv makes this test binary a second process: it names the database that the process opens.
+const childEnv = "SQLITE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childEnv); path != "" {
+		_, err := sqlite.Open(context.Background(), path)
+		fmt.Fprintln(os.Stdout, "opened:", err)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// TestSecondProcessIsRefused: as long as the first lives.
+func TestSecondProcessIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sqlite")
+	first := open(t, path)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := func() string {
+		child := exec.CommandContext(t.Context(), exe)
+		child.Env = append(os.Environ(), childEnv+"="+path)
+		out, err := child.CombinedOutput()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if got := second(); !strings.Contains(got, "slashing database "+path+": in use by another process; only one signer may open it") {
+		t.Errorf("the second process says %q", got)
+	}
+	vote := slashing.Block{Slot: 1}
+	if outcomes, err := first.Advance(t.Context(), []slashing.Claim{{Vote: vote}}); err != nil || outcomes[0].Standing != vote {
+		t.Errorf("the first process: %v, %v", outcomes, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := second(); got != "opened: <nil>\n" {
+		t.Errorf("after the first has closed, the second says %q", got)
+	}
+}
 
 func open(t *testing.T, path string) *sqlite.Store {
 	t.Helper()

@@ -1,0 +1,175 @@
+package signing
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
+)
+
+// crashEnv makes this test binary the child of the crash test: it names the database and the lowest epoch.
+const crashEnv = "SIGNING_TEST_CRASH_CHILD"
+
+func TestMain(m *testing.M) {
+	if arg := os.Getenv(crashEnv); arg != "" {
+		panic(crashChild(arg)) // it ends by being killed
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// crashChild signs until it is killed. Its votes are random and close together, so that most conflict with another. It
+// prints each signature the moment it has it.
+func crashChild(arg string) error {
+	var lowest uint64
+	var path string
+	if _, err := fmt.Sscanf(arg, "%d %s", &lowest, &path); err != nil {
+		return err
+	}
+	store, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	h, err := newHouse(store, 0, 0)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for round := lowest; ; round++ {
+				source, target, variant := round/4+rand.Uint64N(3), round/4+2+rand.Uint64N(4), byte(rand.IntN(2))
+				sig, err := h.Sign(context.Background(), grant(h.key, eth2.Attestation), vote(source, target, variant))
+				if err == nil {
+					fmt.Fprintf(os.Stdout, "%d %d %d %x\n", source, target, variant, sig[:])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+// TestCrash kills a signing process again and again. No two of the signatures that came out may conflict.
+func TestCrash(t *testing.T) {
+	const crashes = 12
+	path := filepath.Join(t.TempDir(), "slashing.sqlite")
+	signed := storetest.NewHistory()
+	var next uint64
+	for range crashes {
+		for _, line := range crash(t, path, next, 5+rand.IntN(30)) {
+			vote := checkLine(t, line)
+			if err := signed.Add(bls.PublicKey{}, vote); err != nil {
+				t.Fatal(err)
+			}
+			next = max(next, 4*(vote.Target-2)) // the next child begins where this one was
+		}
+	}
+	if signed.Signed() < crashes*5 {
+		t.Errorf("only %d signatures", signed.Signed())
+	}
+	t.Logf("%d crashes, %d signatures, no conflict", crashes, signed.Signed())
+}
+
+// crash starts a child, kills it when it has printed some lines, and returns all that came out.
+func crash(t *testing.T, path string, lowest uint64, lines int) (out []string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), exe)
+	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", crashEnv, lowest, path))
+	child.Stderr = os.Stderr
+	stdout, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	scanner := bufio.NewScanner(stdout)
+	for scanner.Scan() {
+		out = append(out, scanner.Text())
+		if len(out) == lines {
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 || len(out) < lines {
+		t.Fatalf("the child ended by itself after %d of %d lines: %v", len(out), lines, err)
+	}
+	return out
+}
+
+// checkLine reads a line of the child and verifies its signature.
+func checkLine(t *testing.T, line string) slashing.Attestation {
+	t.Helper()
+	var source, target uint64
+	var variant byte
+	var digits string
+	if _, err := fmt.Sscanf(line, "%d %d %d %s", &source, &target, &variant, &digits); err != nil {
+		t.Fatalf("line %q: %v", line, err)
+	}
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) != len(bls.Signature{}) {
+		t.Fatalf("line %q: %v", line, err)
+	}
+	root := vote(source, target, variant).SigningRoot()
+	if !bls.Verify(open(t, storetest.NewMemory(), 0, 0).key, root, bls.Signature(b)) {
+		t.Errorf("line %q: the signature does not verify", line)
+	}
+	return slashing.Attestation{Source: source, Target: target, Root: root}
+}
+
+// TestRace: of 64 conflicting requests for one key at one time, exactly one is signed.
+func TestRace(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "slashing.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const callers = 64
+	h := open(t, store, callers, 0)
+	for round := range uint64(3) {
+		var winners atomic.Int32
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range byte(callers) {
+			wg.Go(func() {
+				<-start
+				var req eth2.Request = vote(round, round+1, i)
+				if round == 2 {
+					req = proposal(9, i)
+				}
+				if _, err := h.Sign(t.Context(), grant(h.key, req.Kind()), req); err == nil {
+					winners.Add(1)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if n := winners.Load(); n != 1 {
+			t.Errorf("round %d: %d of %d conflicting requests signed, want exactly 1", round, n, callers)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+// Package signing turns a granted request into a signature.
+package signing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/secret"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+// slotsPerCPU is the default concurrency: a slot is also held while the slashing store writes, so there are more
+// slots than CPUs.
+const slotsPerCPU = 16
+
+// Options are what a Signer is made of. All pointers must be set.
+type Options struct {
+	Network     *eth2.Network
+	Keys        *keystore.Keystore
+	Guard       *slashing.Guard
+	Concurrency int           // requests under way at once; zero means 16 for each CPU
+	Wait        time.Duration // the most that a request waits for a slot; zero refuses at once
+	Registry    prometheus.Registerer
+}
+
+// Signer is the one way to a signature. It is safe for concurrent use.
+type Signer struct {
+	network *eth2.Network
+	keys    *keystore.Keystore
+	guard   *slashing.Guard
+	wait    time.Duration
+	slots   chan struct{} // one element per request under way
+
+	stopping sync.RWMutex   // held for reading to enter, so that Stop never misses one who does
+	stopped  bool           // guarded by stopping
+	inside   sync.WaitGroup // requests that have entered
+
+	testHookPermitted func() // between permit and signature; nil outside tests
+}
+
+// New makes a Signer and registers its gauges.
+func New(o Options) (*Signer, error) {
+	if o.Network == nil || o.Keys == nil || o.Guard == nil || o.Registry == nil {
+		return nil, errors.New("signing: network, keys, guard and registry are needed")
+	}
+	if o.Concurrency < 0 || o.Wait < 0 {
+		return nil, errors.New("signing: concurrency and wait cannot be negative")
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = slotsPerCPU * runtime.GOMAXPROCS(0)
+	}
+	s := &Signer{
+		network: o.Network, keys: o.Keys, guard: o.Guard, wait: o.Wait,
+		slots: make(chan struct{}, o.Concurrency),
+	}
+	if err := s.register(o.Registry); err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Signer) register(r prometheus.Registerer) error {
+	available := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "containment_signing_semaphore_available",
+		Help: "Signing slots that are free.",
+	}, func() float64 { return float64(cap(s.slots) - len(s.slots)) })
+	limit := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "containment_signing_concurrency_limit",
+		Help: "Signing slots in all.",
+	}, func() float64 { return float64(cap(s.slots)) })
+	return errors.Join(r.Register(available), r.Register(limit))
+}
+
+// Sign answers one request with the key that the grant names. Nothing is written for a key we do not hold; nothing
+// slashable is signed that is not on record. Every refusal is a problem: Forbidden, Sealed, Overloaded, UnknownKey,
+// Slashable or StoreUnavailable.
+func (s *Signer) Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (bls.Signature, error) {
+	public := grant.Key()
+	if err := grant.Allows(public, req.Kind()); err != nil {
+		return bls.Signature{}, err
+	}
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return bls.Signature{}, err
+	}
+	defer leave()
+	if err := s.checkNetwork(req); err != nil {
+		return bls.Signature{}, err
+	}
+	key, err := s.keys.Find(public)
+	if err != nil {
+		return bls.Signature{}, err
+	}
+	permit, err := s.guard.Permit(ctx, public, req) // from here the vote may be on record, whatever we return
+	if err != nil {
+		return bls.Signature{}, err
+	}
+	if s.testHookPermitted != nil {
+		s.testHookPermitted()
+	}
+	sig, err := key.Sign(permit)
+	if errors.Is(err, secret.ErrWiped) {
+		return bls.Signature{}, problem.Wrap(problem.UnknownKey, err, "no key "+public.String()+" is loaded any more")
+	}
+	return sig, err
+}
+
+// checkNetwork refuses what belongs to another chain. Kinds without a chain pass.
+func (s *Signer) checkNetwork(req eth2.Request) error {
+	root, ok := req.ValidatorsRoot()
+	if !ok || root == s.network.ValidatorsRoot {
+		return nil
+	}
+	return problem.New(problem.Forbidden, "genesis validators root 0x%x is not that of network %s, 0x%x",
+		root, s.network.Name, s.network.ValidatorsRoot)
+}
+
+// Stop refuses everything from now on and returns when nothing is under way any more. What is under way is bounded
+// by the wait for a slot and the slashing guard's write limit.
+func (s *Signer) Stop() {
+	s.stopping.Lock()
+	s.stopped = true
+	s.stopping.Unlock()
+	s.inside.Wait()
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/lines"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/supervisor"
+)
+
+// part is one listener with what stands behind it.
+type part interface {
+	Name() string
+	// Bind opens the listener; Release closes it if Run was never called.
+	Bind() error
+	Release()
+	// Run is a [supervisor.Task]'s.
+	Run(ctx, cut context.Context) error
+}
+
+// base is what every part is made with.
+type base struct {
+	out      *lines.Writer // the process's one output for log lines
+	log      *zap.Logger   // writes to out
+	registry *prometheus.Registry
+	accept   *accept.Metrics
+	forward  *forward.Metrics
+}
+
+func newBase(out *lines.Writer, level string) (*base, error) {
+	log, err := logging.New(out, level)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	acceptors := accept.NewMetrics(registry)
+	return &base{out: out, log: log, registry: registry, accept: acceptors, forward: forward.NewMetrics(registry, acceptors)}, nil
+}
+
+// stages bound together under one supervisor.
+type house struct {
+	*supervisor.Supervisor
+	parts []part
+}
+
+// newHouse prepares stages, which end in this order.
+func newHouse(b *base, drain time.Duration, stages ...[]part) *house {
+	h := &house{}
+	tasks := make([][]supervisor.Task, len(stages))
+	for i, stage := range stages {
+		for _, p := range stage {
+			h.parts = append(h.parts, p)
+			tasks[i] = append(tasks[i], supervisor.Task{Name: p.Name(), Run: p.Run})
+		}
+	}
+	h.Supervisor = supervisor.New(b.log.Named("supervisor"), b.registry, drain, tasks...)
+	return h
+}
+
+// Run opens every listener before anything runs, so that an address in use leaves nothing half-started.
+func (h *house) Run(ctx context.Context) error {
+	for i, p := range h.parts {
+		if err := p.Bind(); err != nil {
+			for _, bound := range h.parts[:i] {
+				bound.Release()
+			}
+			return err
+		}
+	}
+	return h.Supervisor.Run(ctx)
+}

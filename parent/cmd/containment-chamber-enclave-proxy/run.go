@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/boot"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/egress"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/health"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/ingress"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/lines"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logsink"
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
+	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
+
+func newRunCommand() *cobra.Command {
+	var path string
+	var sets []string
+	cmd := &cobra.Command{
+		Use:   "run -c FILE",
+		Short: "Run everything that one enclave needs: boot service, log sink, egress and ingress",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return usageError{errors.New("run: no configuration file; want -c FILE")}
+			}
+			cfg, err := config.Load(path, os.Environ(), sets)
+			if err != nil {
+				return usageError{err}
+			}
+			// An enclave goes on signing when the reader of the parent's output dies; so must the parent. Lines that
+			// could not be written are counted.
+			signal.Ignore(syscall.SIGPIPE)
+			b, err := newBase(lines.New(cmd.OutOrStdout()), cfg.LogLevel)
+			if err != nil {
+				return err
+			}
+			return runAll(cmd.Context(), cfg, b)
+		},
+	}
+	cmd.Flags().StringVarP(&path, "config", "c", "", "the YAML `file` that parent and enclave share")
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "override one `key.path=value` of the file and of CONTAINMENT_… variables; may be repeated")
+	return cmd
+}
+
+// runAll builds the parts of one enclave's parent and runs them until ctx ends. Clients are let go first; egress, boot service
+// and log sink stay while the enclave finishes what it has.
+func runAll(ctx context.Context, cfg *config.Config, b *base) error {
+	var network vsock.Network = vsock.Kernel{}
+	if cfg.Simulated {
+		network = unixvsock.Dir(cfg.SocketDir)
+	}
+	bootService := boot.New(boot.Config{Network: network, Port: wire.PortBoot, CID: cfg.EnclaveCID, Configuration: cfg.Merged},
+		b.log.Named("boot"), b.accept, b.registry)
+	back := []part{
+		bootService,
+		logsink.New(logsink.Config{Network: network, Port: wire.PortLogs, CID: cfg.EnclaveCID, MaxLinesPerSecond: cfg.MaxLogLines},
+			b.out, b.log.Named("logsink"), b.accept, b.registry),
+	}
+	for _, route := range cfg.Routes {
+		back = append(back, egress.New(network, cfg.EnclaveCID, route, forward.Limits(cfg.Egress), b.log.Named("egress"), b.forward))
+	}
+	var front []part
+	for _, entrance := range []ingress.Entrance{
+		{Name: "api", Listen: cfg.API, Port: wire.PortAPI},
+		{Name: "health", Listen: cfg.Health, Port: wire.PortHealth},
+		{Name: "metrics", Listen: cfg.Metrics, Port: wire.PortMetrics},
+	} {
+		front = append(front, ingress.New(entrance, network, cfg.EnclaveCID, forward.Limits(cfg.Ingress), b.log.Named("ingress"), b.forward))
+	}
+
+	var all *house
+	ready := func() error {
+		if ctx.Err() != nil {
+			return errors.New("stopping")
+		}
+		return errors.Join(all.Healthy(), bootService.Ready())
+	}
+	back = append(back, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
+	all = newHouse(b, cfg.Drain, front, back)
+
+	b.log.Info("starting", zap.String("version", version), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
+	err := all.Run(ctx)
+	if err == nil {
+		b.log.Info("stopped")
+	}
+	return err
+}

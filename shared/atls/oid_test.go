@@ -1,0 +1,38 @@
+package atls
+
+import (
+	"crypto/sha256"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"strings"
+	"testing"
+)
+
+func TestOIDIsWhatItsCommentSays(t *testing.T) {
+	digest := sha256.Sum256([]byte("containment-chamber attestation document"))
+	if want := int(binary.BigEndian.Uint32(digest[:]) >> 1); OID()[2] != want {
+		t.Errorf("got %d, want %d", OID()[2], want)
+	}
+}
+
+// Package x509 refuses such certificates before we see them; this holds should it ever stop.
+func TestDocumentIn(t *testing.T) {
+	good := Extension([]byte("document"))
+	critical := good
+	critical.Critical = true
+	for name, test := range map[string]struct {
+		extensions []pkix.Extension
+		words      string
+	}{
+		"none":     {nil, "holds none"},
+		"two":      {[]pkix.Extension{good, good}, "more than one"},
+		"critical": {[]pkix.Extension{critical}, "marked critical"},
+	} {
+		if document, err := documentIn(test.extensions); document != nil || err == nil || !strings.Contains(err.Error(), test.words) {
+			t.Errorf("%s: got %q, %v", name, document, err)
+		}
+	}
+	if document, err := documentIn([]pkix.Extension{{Id: []int{2, 25, 1}}, good}); err != nil || string(document) != "document" {
+		t.Errorf("got %q, %v", document, err)
+	}
+}
