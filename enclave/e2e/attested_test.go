@@ -16,7 +16,13 @@ import (
 // attestedClient verifies the signer's binary, under the development root in a directory.
 func attestedClient(t *testing.T, dir string) *http.Client {
 	t.Helper()
-	m, err := software.Measure(filepath.Join(binaries, "containment-chamber"))
+	return attestedClientFor(t, dir, filepath.Join(binaries, "containment-chamber"))
+}
+
+// attestedClientFor accepts one program alone.
+func attestedClientFor(t *testing.T, dir, program string) *http.Client {
+	t.Helper()
+	m, err := software.Measure(program)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -206,4 +206,3 @@ func (r *recorder) find(secret []byte) (uint32, bool) {
 	}
 	return 0, false
 }
-

@@ -74,12 +74,15 @@ func agree(t *testing.T, reference cbor.DecMode, in []byte) {
 	if err != nil {
 		return
 	}
+	if hasBig(it) { // package cbor has no such keys
+		if err := reference.Wellformed(in); err != nil {
+			t.Fatalf("%x: accepted, but package cbor says %v", in, err)
+		}
+		return
+	}
 	var want any
 	if err := reference.Unmarshal(in, &want); err != nil {
 		t.Fatalf("%x: accepted, but package cbor says %v", in, err)
-	}
-	if hasBig(it) {
-		return
 	}
 	if got := asAny(it); !reflect.DeepEqual(want, got) { // cmp takes minutes for all the cases below
 		t.Errorf("%x: read differently: %s", in, cmp.Diff(want, got))
@@ -199,11 +202,17 @@ func TestDecodeBoundsMaps(t *testing.T) {
 	}
 }
 
+// The seeds are short, for the fuzzer spends its time on making long ones shorter; real payloads are changed byte by byte above.
 func FuzzDecode(f *testing.F) {
-	for _, p := range payloads(f) {
-		f.Add(p)
-	}
-	for _, s := range []string{"\xbf\x00\x9f\x01\xff\xff", "\xa1\x41\x00\xf6", "\x1b\xff\xff\xff\xff\xff\xff\xff\xff"} {
+	for _, s := range []string{
+		"\xa3\x64pcrs\xa2\x00\x41\x01\x10\x42\x02\x03\x68cabundle\x82\x40\x41\x04\x65nonce\xf6",
+		"\xbf\x00\x9f\x01\xff\x20\xf4\xff",
+		"\xa1\x41\x00\xf6",
+		"\x1b\xff\xff\xff\xff\xff\xff\xff\xff",
+		"\xbf\x1b\xc50000000\x30\xff",
+		"\x7f\x61a\xff",
+		"\xc1\xf9\x00\x00",
+	} {
 		f.Add([]byte(s))
 	}
 	mode := reference(f)

@@ -21,6 +21,10 @@ const (
 	PortInitHeartbeat uint32 = 9000
 )
 
+// Release is the release that this source makes. Parent and enclave of one release belong together, and attestation documents
+// name it.
+const Release = "0.1.0"
+
 const (
 	// MaxConfiguration is the largest configuration the boot service hands over, 1 MiB: a route table of
 	// several thousand endpoints fits, and nothing larger is read from an untrusted parent.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
 func newVersionCommand() *cobra.Command {
@@ -15,7 +15,7 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "containment-chamber %s %s/%s %s\n", app.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "containment-chamber %s %s/%s %s\n", wire.Release, runtime.GOOS, runtime.GOARCH, runtime.Version())
 			return err
 		},
 	}

@@ -80,10 +80,10 @@ func showAttestedTLS(ctx context.Context, w *world, t *transcript) (*client, err
 	t.note("127.0.0.1:%d showed an attestation document in its certificate, verified in the handshake:", w.ports.api)
 	t.note("  signed by     a chain to the development root in %s", w.rootFile())
 	t.note("  module        %s, %v old", peer.Document.ModuleID, time.Since(peer.Document.Timestamp).Round(time.Second))
-	for _, i := range []int{0, 1, 2} {
-		t.note("  PCR%-2d         %s… as measured from the binary", i, peer.Document.PCRs[i].String()[:32])
+	for i, what := range []string{"the binary", "the simulated kernel", "the binary"} {
+		t.note("  PCR%-2d         %s… as measured from %s", i, peer.Document.PCRs[i].String()[:32], what)
 	}
-	t.note("  PCR16         %s… the configuration it was told", peer.Document.PCRs[16].String()[:32])
+	t.note("  PCR16         %s… as computed from config.yaml", peer.Document.PCRs[16].String()[:32])
 	t.note("  bound to      this TLS key, SHA-256(SPKI) %x…", peer.Binding.SPKI[:8])
 	if err := refuseStranger(ctx, w, policy); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/sha512"
 	"crypto/x509"
 	_ "embed"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"text/template"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm/software"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
@@ -63,11 +65,13 @@ func prepareWorld(o options) (*world, error) {
 	return w, w.writeConfig()
 }
 
-func (w *world) keyDir() string     { return filepath.Join(w.dir, "keys") }
-func (w *world) keyCount() int      { return keystores + rawKeys }
-func (w *world) healthURL() string  { return fmt.Sprintf("http://127.0.0.1:%d", w.ports.health) }
-func (w *world) metricsURL() string { return fmt.Sprintf("http://127.0.0.1:%d/metrics", w.ports.metrics) }
-func (w *world) rootFile() string   { return filepath.Join(w.dir, "nsm", "root.pem") }
+func (w *world) keyDir() string    { return filepath.Join(w.dir, "keys") }
+func (w *world) keyCount() int     { return keystores + rawKeys }
+func (w *world) healthURL() string { return fmt.Sprintf("http://127.0.0.1:%d", w.ports.health) }
+func (w *world) metricsURL() string {
+	return fmt.Sprintf("http://127.0.0.1:%d/metrics", w.ports.metrics)
+}
+func (w *world) rootFile() string { return filepath.Join(w.dir, "nsm", "root.pem") }
 
 // makeKeys makes development keys on the first run and leaves them alone afterwards. They are worthless: their
 // passwords lie beside them.
@@ -116,8 +120,8 @@ func (w *world) writeConfig() error {
 	return nil
 }
 
-// trust is what a careful client of this signer knows beforehand: the measurements of the binary, computed
-// here, and the development root, named explicitly.
+// trust is what a careful client of this signer knows beforehand: the measurements of the binary and of the configuration,
+// computed here, and the development root, named explicitly.
 func (w *world) trust() (attestation.Policy, *x509.Certificate, error) {
 	m, err := software.Measure(w.signer)
 	if err != nil {
@@ -131,7 +135,12 @@ func (w *world) trust() (attestation.Policy, *x509.Certificate, error) {
 	if err != nil {
 		return attestation.Policy{}, nil, fmt.Errorf("read the development root %s: %w", w.rootFile(), err)
 	}
-	policy := attestation.Policy{Allowed: []attestation.Measurements{{0: m.PCR0, 1: m.PCR1, 2: m.PCR2}}}
+	cfg, err := config.Load(config.Sources{Path: w.config})
+	if err != nil {
+		return attestation.Policy{}, nil, err
+	}
+	digest := cfg.Digest()
+	told := attestation.PCR(sha512.Sum384(append(make([]byte, sha512.Size384), digest[:]...)))
+	policy := attestation.Policy{Allowed: []attestation.Measurements{{0: m.PCR0, 1: m.PCR1, 2: m.PCR2, 16: told}}}
 	return policy, root, nil
 }
-

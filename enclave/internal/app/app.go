@@ -25,9 +25,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
-// Version is the release, which attestation documents name.
-const Version = "0.1.0"
-
 // Options are what a command composes.
 type Options struct {
 	Platform Platform
@@ -103,7 +100,7 @@ func Run(ctx context.Context, o Options) error {
 
 // start listens for probes first, so that they can tell what is missing, and then runs the stages.
 func (s *signer) start(ctx context.Context) error {
-	s.log.Info("starting", zap.String("version", Version), zap.String("platform", s.options.Platform.Name))
+	s.log.Info("starting", zap.String("version", wire.Release), zap.String("platform", s.options.Platform.Name))
 	if err := s.listenEarly(); err != nil {
 		return err
 	}
@@ -131,7 +128,7 @@ func (s *signer) stop(cause error) error {
 }
 
 func (s *signer) openLogs() error {
-	s.registry = telemetry.NewRegistry(Version, s.options.Platform.Name)
+	s.registry = telemetry.NewRegistry(wire.Release, s.options.Platform.Name)
 	o := telemetry.Options{Registry: s.registry}
 	if tee := s.options.Platform.TEE; tee != nil {
 		o.Process = telemetry.ProcessEnclave

@@ -133,7 +133,7 @@ func (s *signer) openCertificate(ctx context.Context) error {
 	case "atls":
 		a, err := certs.NewAttested(s.device, certs.AttestedOptions{
 			Validity: s.cfg.TLS.ATLS.CertValidity, Rotation: s.cfg.TLS.ATLS.RotationInterval,
-			ConfigDigest: s.digest, Build: Version, Roots: s.roots,
+			ConfigDigest: s.digest, Build: wire.Release, Roots: s.roots,
 			Log: s.log.Named("certs"), Metrics: s.registry,
 		})
 		if err != nil {

@@ -294,7 +294,7 @@ type ParentIngress struct {
 
 // ParentLogSink bounds the log stream.
 type ParentLogSink struct {
-	// Lines passed on each second; further ones are dropped and counted. Zero is refused.
+	// Lines passed on each second; further ones are dropped and counted. Zero passes all.
 	// Trust: protects the host's disk from the enclave.
-	MaxLinesPerSecond int `koanf:"max_lines_per_second" default:"10000" range:"1-1000000"`
+	MaxLinesPerSecond int `koanf:"max_lines_per_second" default:"10000" range:"0-1000000"`
 }

@@ -89,7 +89,7 @@ func runAll(ctx context.Context, cfg *config.Config, b *base) error {
 	back = append(back, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
 	all = newHouse(b, cfg.Drain, front, back)
 
-	b.log.Info("starting", zap.String("version", version), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
+	b.log.Info("starting", zap.String("version", wire.Release), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
 	err := all.Run(ctx)
 	if err == nil {
 		b.log.Info("stopped")

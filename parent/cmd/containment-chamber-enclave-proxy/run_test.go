@@ -312,7 +312,7 @@ func TestVersion(t *testing.T) {
 	p := start(t, "version")
 	p.end(t, 0)
 	text, _ := p.out.read()
-	if diff := cmp.Diff(program+" "+version+" ", text[:min(len(text), len(program+version)+2)]); diff != "" {
+	if diff := cmp.Diff(program+" "+wire.Release+" ", text[:min(len(text), len(program+wire.Release)+2)]); diff != "" {
 		t.Error(diff)
 	}
 }

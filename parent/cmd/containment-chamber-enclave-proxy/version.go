@@ -5,10 +5,9 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
-)
 
-// version is the release that this source makes; parent and enclave of one release belong together.
-const version = "0.1.0"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
 
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -16,7 +15,7 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s/%s %s\n", program, version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s/%s %s\n", program, wire.Release, runtime.GOOS, runtime.GOARCH, runtime.Version())
 			return err
 		},
 	}
