@@ -71,6 +71,11 @@ type signer struct {
 // Run is the life of the process: it starts the rooms, serves until ctx ends or a room fails, and takes everything down.
 // The error is nil after an orderly end.
 func Run(ctx context.Context, o Options) error {
+	defer egress.Lockdown()() // before anything could dial: a library that forgot its dialer fails loudly
+	return run(ctx, o)
+}
+
+func run(ctx context.Context, o Options) error {
 	s := &signer{options: o, cfg: o.Config}
 	if o.Platform.TEE != nil {
 		s.cfg = nil

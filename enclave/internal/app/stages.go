@@ -145,8 +145,6 @@ func (s *signer) openEgress(context.Context) error {
 		return err
 	}
 	s.dialer = dialer
-	restore := egress.Lockdown()
-	s.house.onStop("egress", func() error { restore(); return nil })
 	s.log.Info("egress", zap.Int("routes", len(routes)))
 	return nil
 }

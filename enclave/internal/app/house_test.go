@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestHouseStopsBackwards(t *testing.T) {
+	_, fail := context.WithCancelCause(t.Context())
+	h := newHouse(t.Context(), zap.NewNop(), fail)
+	var order []string
+	for _, name := range []string{"first", "second"} {
+		h.start(name, func(ctx context.Context) error {
+			<-ctx.Done()
+			order = append(order, name)
+			return nil
+		})
+	}
+	h.onStop("third", func() error { order = append(order, "third"); return nil })
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"third", "second", "first"}, order); diff != "" {
+		t.Errorf("order of stopping (-want +got):\n%s", diff)
+	}
+}
+
+func TestHouseTellsWhatWentWrong(t *testing.T) {
+	ctx, fail := context.WithCancelCause(t.Context())
+	h := newHouse(t.Context(), zap.NewNop(), fail)
+	h.onStop("store", func() error { return errors.New("disk gone") })
+	h.start("quiet", func(context.Context) error { return nil })
+	<-ctx.Done()
+	if got := context.Cause(ctx).Error(); got != "quiet: ended by itself" {
+		t.Errorf("cause %q", got)
+	}
+	h.start("loud", func(ctx context.Context) error {
+		<-ctx.Done()
+		return errors.New("could not drain")
+	})
+	err := h.stop()
+	for _, want := range []string{"stop store: disk gone", "stop loud: could not drain"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v lacks %q", err, want)
+		}
+	}
+}
+
+// TestTheCallersEndDoesNotCutARoom: only the house ends its rooms, in its order.
+func TestTheCallersEndDoesNotCutARoom(t *testing.T) {
+	caller, cancel := context.WithCancel(t.Context())
+	_, fail := context.WithCancelCause(t.Context())
+	h := newHouse(caller, zap.NewNop(), fail)
+	cut := make(chan struct{})
+	h.start("room", func(ctx context.Context) error {
+		<-ctx.Done()
+		close(cut)
+		return nil
+	})
+	cancel()
+	select {
+	case <-cut:
+		t.Error("the room ended with its caller")
+	default:
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+}
