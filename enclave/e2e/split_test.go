@@ -114,7 +114,7 @@ func TestTheParentSeesNoSecret(t *testing.T) {
 		"raw": key, "raw little-endian": reversed, "hex": []byte(interopSecret),
 		"hex upper": []byte(strings.ToUpper(interopSecret)),
 		"base64":    []byte(base64.RawStdEncoding.EncodeToString(key)[:40]),
-		"decimals":  []byte(strings.Trim(fmt.Sprint(key), "[]")),
+		"decimals":  fmt.Append(nil, key),
 		"signature": []byte(signature), "request": []byte("beacon_block_root"),
 	} {
 		if port, found := r.find(secret); found {
@@ -174,7 +174,7 @@ func (r *recorder) forward(ctx context.Context, t *testing.T, all *sync.WaitGrou
 }
 
 func (r *recorder) copy(port uint32, dst, src vsock.Conn) {
-	_, _ = io.Copy(io.MultiWriter(dst, &keeper{r, port}), struct{ io.Reader }{src}) //nolint:forbidigo // the recorder is the test's own pipe
+	_, _ = io.Copy(io.MultiWriter(dst, &keeper{r, port}), struct{ io.Reader }{src})
 	_ = dst.CloseWrite()
 }
 

@@ -49,8 +49,10 @@ parent, over vsock, and everything that this process was given is ignored.`,
 // platform composes what the configuration asks for.
 func platform(cfg *config.Config) app.Platform {
 	stores := map[string]app.OpenStore{
-		"sqlite": func(ctx context.Context, c config.AntiSlashing) (slashing.Store, error) { return sqlite.Open(ctx, c.SQLite.Path) },
-		"noop":   func(context.Context, config.AntiSlashing) (slashing.Store, error) { return noop.Open(), nil },
+		"sqlite": func(ctx context.Context, c config.AntiSlashing) (slashing.Store, error) {
+			return sqlite.Open(ctx, c.SQLite.Path)
+		},
+		"noop": func(context.Context, config.AntiSlashing) (slashing.Store, error) { return noop.Open(), nil },
 	}
 	switch cfg.TEE.Platform {
 	case "nitro":

@@ -52,7 +52,7 @@ func startSplit(w *world, binaries string) (*split, error) {
 }
 
 func (s *split) start(name, binary string, args ...string) (*process, error) {
-	p := &process{name: name, cmd: exec.Command(binary, args...), done: make(chan struct{})} //nolint:gosec // our own binaries
+	p := &process{name: name, cmd: exec.Command(binary, args...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = ownGroup()
 	p.cmd.Env = withoutProduct(os.Environ())
 	out, in, err := os.Pipe()

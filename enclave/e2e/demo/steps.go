@@ -45,7 +45,7 @@ func waitReady(ctx context.Context, w *world, t *transcript) error {
 	t.note("GET %s/readyz, which tells the stage of the start that is missing", w.healthURL())
 	var last string
 	for {
-		status, body, err := get(ctx, http.DefaultClient, w.healthURL()+"/readyz") //nolint:forbidigo // a plain client on loopback
+		status, body, err := get(ctx, http.DefaultClient, w.healthURL()+"/readyz")
 		switch {
 		case err == nil && status == http.StatusOK:
 			t.note("ready after %v", t.since())
@@ -195,7 +195,7 @@ func showLogs(ctx context.Context, w *world, s *split, t *transcript) error {
 		t.note("%s", l)
 	}
 	const counter = "containment_enclave_log_events_dropped_total"
-	status, body, err := get(ctx, http.DefaultClient, w.metricsURL()) //nolint:forbidigo // a plain client on loopback
+	status, body, err := get(ctx, http.DefaultClient, w.metricsURL())
 	if err != nil || status != http.StatusOK {
 		return fmt.Errorf("read %s: status %d: %w", w.metricsURL(), status, err)
 	}

@@ -69,6 +69,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("drain %s: requests still under way after %v: %w", s.name, s.drain, errors.Join(err, s.http.Close()))
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve %s: %w", s.name, ended))
+	}
 	return err
 }

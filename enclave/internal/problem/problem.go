@@ -23,27 +23,41 @@ const (
 	StoreUnavailable             // the slashing store cannot be reached, or its answer is unknown
 )
 
-// kinds is the one table from kind to status code and metric label.
-var kinds = [...]struct {
-	status int
-	label  string
-}{
-	Internal:         {http.StatusInternalServerError, "internal"},
-	Malformed:        {http.StatusBadRequest, "malformed"},
-	Unauthenticated:  {http.StatusUnauthorized, "unauthenticated"},
-	Forbidden:        {http.StatusForbidden, "forbidden"},
-	UnknownKey:       {http.StatusNotFound, "unknown_key"},
-	Slashable:        {http.StatusPreconditionFailed, "slashable"},
-	Sealed:           {http.StatusServiceUnavailable, "sealed"},
-	Overloaded:       {http.StatusServiceUnavailable, "overloaded"},
-	StoreUnavailable: {http.StatusServiceUnavailable, "store_unavailable"},
+// row is the one table from kind to status code and metric label.
+func (k Kind) row() (status int, label string) {
+	switch k {
+	case Malformed:
+		return http.StatusBadRequest, "malformed"
+	case Unauthenticated:
+		return http.StatusUnauthorized, "unauthenticated"
+	case Forbidden:
+		return http.StatusForbidden, "forbidden"
+	case UnknownKey:
+		return http.StatusNotFound, "unknown_key"
+	case Slashable:
+		return http.StatusPreconditionFailed, "slashable"
+	case Sealed:
+		return http.StatusServiceUnavailable, "sealed"
+	case Overloaded:
+		return http.StatusServiceUnavailable, "overloaded"
+	case StoreUnavailable:
+		return http.StatusServiceUnavailable, "store_unavailable"
+	case Internal:
+	}
+	return http.StatusInternalServerError, "internal"
 }
 
 // Status is the HTTP status code.
-func (k Kind) Status() int { return kinds[k].status }
+func (k Kind) Status() int {
+	status, _ := k.row()
+	return status
+}
 
 // String is the kind's metric label.
-func (k Kind) String() string { return kinds[k].label }
+func (k Kind) String() string {
+	_, label := k.row()
+	return label
+}
 
 // Error is a refusal. Its text, for the log, includes the cause; the caller sees Public alone.
 type Error struct {

@@ -122,7 +122,7 @@ type world struct {
 // newWorld writes a configuration of platform simulated in which every TCP port is free; more is added to it.
 func newWorld(t *testing.T, egress string, more ...string) world {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "p") //nolint:usetesting // t.TempDir is too long for a socket's name
+	dir, err := os.MkdirTemp("", "p")
 	if err != nil {
 		t.Fatal(err)
 	}
