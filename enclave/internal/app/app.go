@@ -53,19 +53,20 @@ type signer struct {
 	health   *health.Health
 	house    *house
 
-	cfg     *config.Config
-	digest  [wire.DigestSize]byte
-	device  *nsm.Device
-	roots   []*x509.Certificate // of the device's documents; nil are AWS's
-	session *boot.Session
-	yaml    []byte // as the parent sent it
-	dialer  *egress.Dialer
-	store   slashing.Store
-	keys    *keystore.Keystore
-	skipped int // keys that could not be loaded
-	signing *signing.Signer
-	certs   certificates // nil without TLS
-	main    *gate        // the API on the main listener
+	cfg      *config.Config
+	digest   [wire.DigestSize]byte
+	device   *nsm.Device
+	roots    []*x509.Certificate // of the device's documents; nil are AWS's
+	session  *boot.Session
+	yaml     []byte // as the parent sent it
+	dialer   *egress.Dialer
+	store    slashing.Store
+	keys     *keystore.Keystore
+	skipped  int // keys that could not be loaded
+	signing  *signing.Signer
+	certs    certificates // nil without TLS
+	main     *gate        // the API on the main listener of platform none
+	stopMain func() error // ends the main listener
 }
 
 // Run is the life of the process: it starts the rooms, serves until ctx ends or a room fails, and takes everything down.
@@ -112,7 +113,7 @@ func (s *signer) start(ctx context.Context) error {
 	return boot.Run(ctx, s.log.Named("boot"), s.progress, s.stages())
 }
 
-// stop goes backwards: not ready, stop accepting, drain, close the store, wipe the keys, flush the logs.
+// stop goes backwards: not ready, stop accepting, drain, finish what signs, wipe the keys, close the store, flush the logs.
 func (s *signer) stop(cause error) error {
 	s.health.Drain()
 	if cause != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -29,8 +30,9 @@ func newHouse(ctx context.Context, log *zap.Logger, fail context.CancelCauseFunc
 	return &house{log: log, base: context.WithoutCancel(ctx), fail: fail}
 }
 
-// start runs a room until stop comes to it. A room that ends before ends the process.
-func (h *house) start(name string, run func(context.Context) error) {
+// start runs a room until stop comes to it, or until somebody stops it earlier by what start returns; its second call does
+// nothing. A room that ends by itself ends the process.
+func (h *house) start(name string, run func(context.Context) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(h.base)
 	ended := make(chan error, 1)
 	h.group.Go(func() error {
@@ -44,13 +46,15 @@ func (h *house) start(name string, run func(context.Context) error) {
 		ended <- err
 		return nil
 	})
-	h.onStop(name, func() error {
+	stop = sync.OnceValue(func() error {
 		cancel()
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 			return err
 		}
 		return nil
 	})
+	h.onStop(name, stop)
+	return stop
 }
 
 // onStop adds something to be done when its turn to stop comes.

@@ -75,3 +75,24 @@ func TestTheCallersEndDoesNotCutARoom(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestARoomCanBeStoppedBeforeItsTurn(t *testing.T) {
+	_, fail := context.WithCancelCause(t.Context())
+	h := newHouse(t.Context(), zap.NewNop(), fail)
+	stopped := 0
+	stop := h.start("listener", func(ctx context.Context) error {
+		<-ctx.Done()
+		stopped++
+		return nil
+	})
+	h.onStop("keys", func() error {
+		if stopped != 1 {
+			t.Error("keys went before the listener")
+		}
+		return nil
+	})
+	h.onStop("listener", stop)
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+}

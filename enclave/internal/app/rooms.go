@@ -49,7 +49,8 @@ func (s *signer) listenEarly() error {
 	if s.cfg != nil {
 		drain = s.cfg.Server.DrainTimeout
 	}
-	if err := s.serve("main", l, mux, nil, drain); err != nil {
+	s.stopMain, err = s.serve("main", l, mux, nil, drain)
+	if err != nil {
 		return err
 	}
 	l, err = s.listen("metrics", wire.PortMetrics, func() string { return address(s.cfg.Metrics.ListenAddress, s.cfg.Metrics.ListenPort) })
@@ -58,7 +59,8 @@ func (s *signer) listenEarly() error {
 	}
 	metrics := http.NewServeMux()
 	metrics.Handle("GET /metrics", telemetry.Handler(s.registry))
-	return s.serve("metrics", l, metrics, nil, earlyDrain)
+	_, err = s.serve("metrics", l, metrics, nil, earlyDrain)
+	return err
 }
 
 // listen binds a vsock port in an enclave, and the TCP address of a configuration section elsewhere.
@@ -77,14 +79,13 @@ func address(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-func (s *signer) serve(name string, l net.Listener, h http.Handler, secured *tls.Config, drain time.Duration) error {
+func (s *signer) serve(name string, l net.Listener, h http.Handler, secured *tls.Config, drain time.Duration) (stop func() error, err error) {
 	server, err := api.NewServer(name, l, h, secured, drain, s.log.Named("http"))
 	if err != nil {
-		return err
+		return nil, errors.Join(err, l.Close())
 	}
-	s.house.start(name+" listener", server.Run)
 	s.log.Info("listening", zap.String("listener", name), zap.Stringer("address", l.Addr()))
-	return nil
+	return s.house.start(name+" listener", server.Run), nil
 }
 
 func (s *signer) openSlashing(ctx context.Context) error {
@@ -203,7 +204,10 @@ func (s *signer) openListeners(context.Context) error {
 	mux := http.NewServeMux()
 	duties.Register(mux)
 	s.health.SetChecks(s.checks())
-	s.main.open(mux)
+	if s.options.Platform.TEE == nil { // it started first, to be probed, but it carries requests too: those end before signing does
+		s.main.open(mux)
+		s.house.onStop("main listener", s.stopMain)
+	}
 	if s.certs == nil {
 		return nil
 	}
@@ -212,7 +216,8 @@ func (s *signer) openListeners(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.serve("tls", l, mux, s.certs.ServerConfig(), s.cfg.Server.DrainTimeout)
+	_, err = s.serve("tls", l, mux, s.certs.ServerConfig(), s.cfg.Server.DrainTimeout)
+	return err
 }
 
 // checks are what /healthcheck and /readyz ask.
