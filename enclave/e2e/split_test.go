@@ -10,10 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
@@ -38,7 +41,35 @@ func TestDemo(t *testing.T) {
 				t.Errorf("run %d: the transcript lacks %q:\n%s", run, want, out)
 			}
 		}
+		if diff := cmp.Diff(steps(readme(t)), steps(string(out))); diff != "" {
+			t.Errorf("run %d: README.md shows other steps (-README +demo):\n%s", run, diff)
+		}
 	}
+}
+
+// readme is the transcript in the project's README.
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "$ make run\n")
+	transcript, _, found := strings.Cut(after, "```")
+	if !found {
+		t.Fatal("README.md has no transcript that begins with $ make run")
+	}
+	return transcript
+}
+
+// steps are the numbered lines of a transcript, without the numbers in them, which change from run to run. The last steps depend
+// on whether the demonstration stays up.
+func steps(transcript string) []string {
+	var titles []string
+	for _, line := range regexp.MustCompile(`(?m)^\d+\. .*$`).FindAllString(transcript, -1) {
+		titles = append(titles, regexp.MustCompile(`\d+`).ReplaceAllString(line, "N"))
+	}
+	return titles[:min(len(titles), 8)]
 }
 
 // splitWorld writes what a simulated split needs and returns the configuration, which names sockets as socket directory.

@@ -54,6 +54,7 @@ type ports struct{ api, health, metrics, parent int }
 
 // demonstrate runs the split and the steps, and always takes the split down again.
 func demonstrate(ctx context.Context, o options, t *transcript) (err error) {
+	shown := o.dir // as the caller named it
 	o.dir, o.binaries, err = absolute(o.dir, o.binaries)
 	if err != nil {
 		return err
@@ -62,7 +63,8 @@ func demonstrate(ctx context.Context, o options, t *transcript) (err error) {
 	if err != nil {
 		return err
 	}
-	t.note("keys, configuration and databases: %s", w.dir)
+	w.shown = shown
+	t.note("keys, configuration and databases are in %s", w.shown)
 
 	split, err := startSplit(w, o.binaries)
 	if err != nil {

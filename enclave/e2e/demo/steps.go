@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -78,7 +79,7 @@ func showAttestedTLS(ctx context.Context, w *world, t *transcript) (*client, err
 		return nil, err
 	}
 	t.note("127.0.0.1:%d showed an attestation document in its certificate, verified in the handshake:", w.ports.api)
-	t.note("  signed by     a chain to the development root in %s", w.rootFile())
+	t.note("  signed by     a chain to the development root in %s", filepath.Join(w.shown, "nsm", "root.pem"))
 	t.note("  module        %s, %v old", peer.Document.ModuleID, time.Since(peer.Document.Timestamp).Round(time.Second))
 	for i, what := range []string{"the binary", "the simulated kernel", "the binary"} {
 		t.note("  PCR%-2d         %s… as measured from %s", i, peer.Document.PCRs[i].String()[:32], what)

@@ -36,6 +36,7 @@ var configTemplate string
 // world is what the two processes find on disk.
 type world struct {
 	dir     string
+	shown   string // dir, as people are told of it
 	sockets string
 	config  string
 	signer  string // the signer's binary, which a client measures
