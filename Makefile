@@ -19,7 +19,7 @@ LINTER := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build run demo check test lint bench fuzz fmt clean
+.PHONY: help setup build split run demo check test lint bench fuzz fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,19 +27,21 @@ help: ## list the targets
 setup: ## look for Go, a C compiler and make; say what is missing and install it where possible
 	@sh scripts/setup.sh
 
-build: setup ## build the binaries into build/
-	@mkdir -p build
-	cd enclave && $(BUILD) -o ../build/containment-chamber ./cmd/containment-chamber
-	cd parent && $(BUILD) -o ../build/containment-chamber-enclave-proxy ./cmd/containment-chamber-enclave-proxy
-	cd enclave && $(BUILD) -o ../build/demo ./e2e/demo
+build: split ## build all binaries into build/
 ifeq ($(OS),Linux)
 	cd enclave && $(BUILD) -tags netgo,osusergo -ldflags '-linkmode external -extldflags "-static"' -o ../build/chamber-enclave ./cmd/chamber-enclave
 endif
 
-run: build ## build, start the whole split on this machine, show it at work, stay up until Ctrl-C
+# What run and demo need: the two product binaries and the demonstration.
+split: setup
+	@mkdir -p build
+	cd enclave && $(BUILD) -o ../build/ ./cmd/containment-chamber ./e2e/demo
+	cd parent && $(BUILD) -o ../build/ ./cmd/containment-chamber-enclave-proxy
+
+run: split ## build, start the whole split on this machine, show it at work, stay up until Ctrl-C
 	build/demo --stay
 
-demo: build ## the same, but end after the demonstration
+demo: split ## the same, but end after the demonstration
 	build/demo
 
 check: ## vet, lint if the linter is there, and the tests that need no service; for every save

@@ -82,7 +82,8 @@ type event struct {
 }
 
 func (a *API) sign(w http.ResponseWriter, r *http.Request) {
-	e := event{began: time.Now()}
+	// The error stays if answer panics, so that no panic is counted as a signature.
+	e := event{began: time.Now(), err: errors.New("the request was not answered: panic")}
 	defer func() { a.record(&e) }()
 	var signature bls.Signature
 	if signature, e.err = a.answer(w, r, &e); e.err != nil {

@@ -27,6 +27,7 @@ const keyText = "a99a76ed7796f7be22d5b7e85deeb7c5677e88e511e0b337618f8c4eb61349b
 type desk struct {
 	policies policies
 	signErr  error
+	panics   bool // in Sign
 	list     []bls.PublicKey
 
 	signed   []eth2.Request
@@ -38,6 +39,9 @@ type desk struct {
 
 func (d *desk) Sign(_ context.Context, g auth.Grant, req eth2.Request) (bls.Signature, error) {
 	d.grants, d.signed = append(d.grants, g), append(d.signed, req)
+	if d.panics {
+		panic("nil pointer")
+	}
 	if d.signErr != nil {
 		return bls.Signature{}, d.signErr
 	}

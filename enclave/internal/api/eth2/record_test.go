@@ -95,6 +95,32 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestPanicIsNoSignature: net/http ends the connection of a request that panics; the record must not say 200.
+func TestPanicIsNoSignature(t *testing.T) {
+	d := newDesk(t)
+	d.panics = true
+	func() {
+		defer func() {
+			if p := recover(); p != "nil pointer" {
+				t.Errorf("recovered %v: the panic must reach the server", p)
+			}
+		}()
+		d.post(t, keyText, attestationBody, nil)
+	}()
+	lines := d.lines.All()
+	if len(lines) != 1 {
+		t.Fatalf("%d lines, want 1", len(lines))
+	}
+	got := lines[0].ContextMap()
+	if lines[0].Level != zap.ErrorLevel || got["status"] != int64(500) || got["error"] != "the request was not answered: panic" {
+		t.Errorf("%v %v", lines[0].Level, got)
+	}
+	counts := d.counts(t)
+	if counts["containment_signing_requests_total operation=ATTESTATION status=500"] != 1 || len(counts) != 3 {
+		t.Errorf("counted %v", counts)
+	}
+}
+
 func TestMetricsTwice(t *testing.T) {
 	d := newDesk(t)
 	_, err := New(Deps{Registry: d.registry})
