@@ -78,9 +78,12 @@ func (d *document) clean(path string, node *yaml.Node) error {
 		return d.problem(node, path, "aliases are not accepted")
 	}
 	node.Anchor, node.HeadComment, node.LineComment, node.FootComment = "", "", "", ""
+	// The YAML library writes some blocks with an indentation that it cannot read back, and some absent values as ''.
 	if blocks := yaml.LiteralStyle | yaml.FoldedStyle; node.Style&blocks != 0 {
-		// The YAML library writes some blocks with an indentation that it cannot read back.
 		node.Style = node.Style&^blocks | yaml.DoubleQuotedStyle
+	}
+	if isNull(node) {
+		node.Value = "~"
 	}
 	for _, child := range node.Content {
 		if err := d.clean(path, child); err != nil {

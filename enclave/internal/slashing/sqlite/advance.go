@@ -34,6 +34,9 @@ RETURNING slot, root`
 	standingBlock       = `SELECT slot, root FROM blocks WHERE key = ?1`
 )
 
+// errRoot is a record whose root is not known. It concerns one claim alone, which it did not let through.
+var errRoot = errors.New("the root on record is not known")
+
 // Advance implements slashing.Store: one transaction, synced once.
 func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
 	s.mu.RLock()
@@ -48,6 +51,10 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 	outcomes := make([]slashing.Outcome, len(claims))
 	for i, claim := range claims {
 		outcomes[i].Standing, err = advance(ctx, tx, claim)
+		if errors.Is(err, errRoot) {
+			outcomes[i] = slashing.Outcome{Err: fmt.Errorf("%w: key %s: %w", slashing.ErrUnavailable, claim.Key.Short(), err)}
+			continue
+		}
 		if err != nil { // rolled back, so that nothing is stored
 			return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, errors.Join(err, ended(tx.Rollback())))
 		}
@@ -117,7 +124,7 @@ func noRow(err error) error {
 
 func knownRoot(b []byte) (eth2.Root, error) {
 	if len(b) != len(eth2.Root{}) {
-		return eth2.Root{}, fmt.Errorf("the root on record has %d bytes, want 32", len(b))
+		return eth2.Root{}, errRoot
 	}
 	return eth2.Root(b), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
@@ -156,19 +157,34 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// TestUnknownRootMatchesNothing: a root that cannot be read is an error, not a match.
+// TestUnknownRootMatchesNothing: a root that cannot be read is an error of its claim, not a match; neighbours are recorded.
 func TestUnknownRootMatchesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sqlite")
 	closed(t, path)
 	execute(t, path, "INSERT INTO blocks VALUES (zeroblob(48), 7, NULL)")
+	execute(t, path, "INSERT INTO attestations VALUES (zeroblob(48), 5, 6, NULL)")
 	s := open(t, path)
-	_, err := s.Advance(t.Context(), []slashing.Claim{{Vote: slashing.Block{Slot: 7}}})
-	if !errors.Is(err, slashing.ErrUnavailable) || !strings.Contains(err.Error(), "the root on record has 0 bytes") {
-		t.Errorf("a claim at the height of an unknown root: %v", err)
+	neighbour := slashing.Claim{Key: bls.PublicKey{1}, Vote: slashing.Block{Slot: 9}}
+	outcomes, err := s.Advance(t.Context(), []slashing.Claim{
+		neighbour,
+		{Vote: slashing.Block{Slot: 7}},
+		{Vote: slashing.Attestation{Source: 5, Target: 6}},
+	})
+	if err != nil || len(outcomes) != 3 {
+		t.Fatalf("%v, %v", outcomes, err)
 	}
+	if got := outcomes[0]; got.Err != nil || got.Standing != neighbour.Vote {
+		t.Errorf("the neighbour: %+v", got)
+	}
+	for _, got := range outcomes[1:] {
+		if !errors.Is(got.Err, slashing.ErrUnavailable) || !strings.Contains(got.Err.Error(), "the root on record is not known") || got.Standing != nil {
+			t.Errorf("a claim at the height of an unknown root: %+v", got)
+		}
+	}
+	low := slashing.Claim{Key: neighbour.Key, Vote: slashing.Block{Slot: 8}}
 	next := slashing.Block{Slot: 8}
-	outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Vote: next}})
-	if err != nil || outcomes[0].Standing != next {
-		t.Errorf("the next height: %v, %v", outcomes, err)
+	outcomes, err = s.Advance(t.Context(), []slashing.Claim{low, {Vote: next}})
+	if err != nil || outcomes[0].Standing != neighbour.Vote || outcomes[1].Standing != next {
+		t.Errorf("afterwards: %v, %v", outcomes, err)
 	}
 }
