@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,7 +19,8 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 30 * time.Second
-	writeTimeout      = 40 * time.Second // above the 30 s that a request may take
+	requestTimeout    = 30 * time.Second // of the handler, whose context ends then
+	writeTimeout      = 40 * time.Second // above requestTimeout, so that the answer still gets out
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 )
@@ -42,7 +44,7 @@ func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls
 		l = tls.NewListener(l, tlsConfig)
 	}
 	return &Server{name: name, l: l, drain: drain, http: &http.Server{
-		Handler:           handler,
+		Handler:           guarded(handler, log),
 		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -51,6 +53,22 @@ func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          errorLog, // handshake failures and malformed requests: whoever can connect can cause them
 	}}, nil
+}
+
+// guarded bounds each request, and logs a panic of its handler, which then costs one connection and not the process. The trace
+// prints argument words: keys are passed by pointer, so that none is among them.
+func guarded(h http.Handler, log *zap.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error("a handler panicked", zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // Run serves until ctx ends, then stops accepting and lets requests under way finish for the drain time;

@@ -5,11 +5,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // running is a server whose handler waits until it is let go.
@@ -116,4 +118,26 @@ func TestAListenerThatFailsEndsTheServer(t *testing.T) {
 	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "serve test on 127.0.0.1") {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestAHandlersPanicIsLoggedAndCostsItsConnectionAlone(t *testing.T) {
+	core, lines := observer.New(zap.ErrorLevel)
+	h := guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("index out of range") }), zap.New(core))
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler {
+			t.Errorf("the server sees %v, want ErrAbortHandler", p)
+		}
+		if lines.FilterField(zap.String("panic", "index out of range")).Len() != 1 {
+			t.Errorf("not logged: %v", lines.All())
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+}
+
+func TestARequestHasItsDeadline(t *testing.T) {
+	guarded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if end, ok := r.Context().Deadline(); !ok || time.Until(end) > requestTimeout {
+			t.Errorf("deadline %v %v", end, ok)
+		}
+	}), zap.NewNop()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 }

@@ -60,7 +60,7 @@ type signer struct {
 	session  *boot.Session
 	yaml     []byte // as the parent sent it
 	dialer   *egress.Dialer
-	store    slashing.Store
+	guard    *slashing.Guard
 	keys     *keystore.Keystore
 	skipped  int // keys that could not be loaded
 	signing  *signing.Signer

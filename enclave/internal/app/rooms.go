@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
@@ -99,9 +100,9 @@ func (s *signer) openSlashing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.store = store
 	s.house.onStop("slashing store", store.Close)
-	return store.Check(ctx)
+	s.guard = slashing.NewGuard(store, s.cfg.AntiSlashing.WriteTimeout)
+	return s.guard.Check(ctx)
 }
 
 // loadKeys goes on without the keys that cannot be read, and says which: the others have duties too.
@@ -123,7 +124,24 @@ func (s *signer) loadKeys(ctx context.Context) error {
 	}
 	s.skipped = len(skipped)
 	s.keys.Replace(keystore.Filesystem, loaded)
+	if err := s.countKeys(); err != nil {
+		return err
+	}
 	log.Info("keys loaded", zap.Int("keys", len(loaded)), zap.Int("errors", len(skipped)), zap.Duration("took", time.Since(began)))
+	return nil
+}
+
+// countKeys shows how many keys each source has.
+func (s *signer) countKeys() error {
+	for _, source := range keystore.Sources() {
+		gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "containment_keys_active", Help: "Keys that can sign, by source.",
+			ConstLabels: prometheus.Labels{"source": source.String()},
+		}, func() float64 { return float64(s.keys.Count(source)) })
+		if err := s.registry.Register(gauge); err != nil {
+			return fmt.Errorf("register containment_keys_active: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -186,8 +204,7 @@ func (s *signer) openListeners(context.Context) error {
 		return err
 	}
 	s.signing, err = signing.New(signing.Options{
-		Network: network, Keys: s.keys,
-		Guard:       slashing.NewGuard(s.store, s.cfg.AntiSlashing.WriteTimeout),
+		Network: network, Keys: s.keys, Guard: s.guard,
 		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait, Registry: s.registry,
 	})
 	if err != nil {
@@ -225,7 +242,7 @@ func (s *signer) checks() []health.Check {
 	all := []health.Check{
 		{ID: "keys", Replica: true, Probe: s.probeKeys},
 		{ID: "slashing-protection", Probe: func(ctx context.Context) (map[string]any, error) {
-			return map[string]any{"backend": s.cfg.AntiSlashing.Backend}, s.store.Check(ctx)
+			return map[string]any{"backend": s.cfg.AntiSlashing.Backend}, s.guard.Check(ctx)
 		}},
 	}
 	if s.certs != nil {

@@ -135,9 +135,10 @@ type AntiSlashing struct {
 	URL string `koanf:"url" url:"true" measured:"true" example:"postgres://signer@db.internal:5432/slashing?sslmode=verify-full"`
 	// The sqlite backend.
 	SQLite SQLite `koanf:"sqlite"`
-	// Seconds until a write whose outcome is still unknown is given up with 503. Zero is refused.
+	// Seconds until a write whose outcome is still unknown is given up with 503. With signing.wait_milliseconds it stays below
+	// the 30 seconds that a request may take in all. Zero is refused.
 	// Trust: none; without the store's answer nothing is signed.
-	WriteTimeout time.Duration `koanf:"write_timeout_seconds" default:"5" range:"1-60"`
+	WriteTimeout time.Duration `koanf:"write_timeout_seconds" default:"5" range:"1-20"`
 }
 
 // SQLite is the sqlite slashing store.
@@ -155,7 +156,7 @@ type Signing struct {
 	ConcurrencyLimit int `koanf:"concurrency_limit" default:"0" range:"0-65536"`
 	// Milliseconds that a request waits for a slot before it gets 503. Zero refuses at once when all are taken.
 	// Trust: none.
-	Wait time.Duration `koanf:"wait_milliseconds" default:"1000" range:"0-30000"`
+	Wait time.Duration `koanf:"wait_milliseconds" default:"1000" range:"0-5000"`
 }
 
 // TLS is the TLS listener.

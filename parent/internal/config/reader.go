@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -73,7 +74,7 @@ func (r *reader) text(path, fallback string) string {
 	if !ok {
 		return fallback
 	}
-	if printable(v) != v {
+	if strings.ContainsFunc(v, unicode.IsControl) {
 		r.add(path, "control characters are not accepted")
 		return fallback
 	}

@@ -71,8 +71,8 @@ func (e *entry) read(item *yaml.Node) (wire.Route, bool) {
 	}
 	problems := len(e.problems)
 	route := wire.Route{
-		Name:      e.field(item, fields, "name"),
-		Host:      e.field(item, fields, "host"),
+		Name:      e.text(item, fields, "name"),
+		Host:      e.text(item, fields, "host"),
 		Port:      uint16(e.port(item, fields, "port", 1, 65535)),
 		VsockPort: uint32(e.port(item, fields, "vsock_port", int64(wire.PortEgressFirst), 1<<32-2)),
 	}
@@ -90,6 +90,16 @@ func (e *entry) field(item *yaml.Node, fields map[string]*yaml.Node, name string
 		return value.Value
 	}
 	return ""
+}
+
+// text is a field that the enclave takes as text alone: 12 in quotes, not 12.
+func (e *entry) text(item *yaml.Node, fields map[string]*yaml.Node, name string) string {
+	problems := len(e.problems)
+	text := e.field(item, fields, name)
+	if len(e.problems) == problems && fields[name].ShortTag() != "!!str" {
+		e.addAt(e.at(fields[name]), e.label+"."+name, "want text, put it in quotes")
+	}
+	return text
 }
 
 func (e *entry) port(item *yaml.Node, fields map[string]*yaml.Node, name string, least, most int64) int64 {
