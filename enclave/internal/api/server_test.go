@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -124,7 +125,7 @@ func TestAHandlersPanicIsLoggedAndCostsItsConnectionAlone(t *testing.T) {
 	core, lines := observer.New(zap.ErrorLevel)
 	h := guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("index out of range") }), zap.New(core))
 	defer func() {
-		if p := recover(); p != http.ErrAbortHandler {
+		if p, _ := recover().(error); !errors.Is(p, http.ErrAbortHandler) {
 			t.Errorf("the server sees %v, want ErrAbortHandler", p)
 		}
 		if lines.FilterField(zap.String("panic", "index out of range")).Len() != 1 {

@@ -126,7 +126,8 @@ func (s *signer) measureConfiguration(ctx context.Context) error {
 	}
 	s.digest = digest
 	if err := s.session.Acknowledge(ctx, digest); err != nil {
-		return err
+		// The register is locked, so that the configuration holds whatever the parent heard: the heartbeat, on a new connection, tells it.
+		s.log.Warn("the parent may not have heard of the acknowledgement", zap.Error(errors.Join(err, s.session.Close())))
 	}
 	s.log.Info("configuration measured", zap.String("attestation_config_digest", fmt.Sprintf("%x", digest)))
 	s.house.start("heartbeat", s.session.Run)

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
-	"github.com/unforeseen-consequences/containment-chamber/parent/internal/lines"
 )
 
 // alone are the flags of the commands that run one part.
@@ -54,9 +53,9 @@ func (a *alone) check() error {
 
 // run runs one part until ctx ends. Lines go to out.
 func (a *alone) run(ctx context.Context, out io.Writer, build func(*base) part) error {
-	b, err := newBase(lines.New(out), a.level)
+	b, err := newBase(out, a.level)
 	if err != nil {
 		return usageError{fmt.Errorf("--log-level: %w", err)}
 	}
-	return newHouse(b, a.drain, []part{build(b)}).Run(ctx)
+	return b.speaking(func() error { return newHouse(b, a.drain, []part{build(b)}).Run(ctx) })
 }

@@ -28,6 +28,7 @@ func newIngressCommand() *cobra.Command {
 			if err := a.check(); err != nil {
 				return usageError{err}
 			}
+			outliveOutput()
 			entrance := ingress.Entrance{Name: listen, Listen: listen, Port: address.Port}
 			return a.run(cmd.Context(), cmd.OutOrStdout(), func(b *base) part {
 				return ingress.New(entrance, unixvsock.For(address), address.CID, a.limits, b.log.Named("ingress"), b.forward)

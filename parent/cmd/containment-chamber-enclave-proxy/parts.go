@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,27 +30,60 @@ type part interface {
 
 // base is what every part is made with.
 type base struct {
-	out      *lines.Writer // the process's one output for log lines
+	queue    *lines.Queue  // before standard output
+	out      *lines.Writer // the process's one output for log lines, writes to queue
 	log      *zap.Logger   // writes to out
 	registry *prometheus.Registry
 	accept   *accept.Metrics
 	forward  *forward.Metrics
 }
 
-func newBase(out *lines.Writer, level string) (*base, error) {
+func newBase(stdout io.Writer, level string) (*base, error) {
+	queue := lines.NewQueue(stdout)
+	out := lines.New(queue)
 	log, err := logging.New(out, level)
 	if err != nil {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+	lost := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "containment_parent_log_lines_lost_total",
+		Help: "Lines, of the enclave or the parent's own, that standard output did not take.",
+	}, func() float64 { return float64(queue.Lost()) })
+	for _, c := range []prometheus.Collector{lost, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	acceptors := accept.NewMetrics(registry)
-	return &base{out: out, log: log, registry: registry, accept: acceptors, forward: forward.NewMetrics(registry, acceptors)}, nil
+	return &base{queue: queue, out: out, log: log, registry: registry, accept: acceptors, forward: forward.NewMetrics(registry, acceptors)}, nil
 }
+
+// flushLimit is how long the last lines may take to leave.
+const flushLimit = time.Second
+
+// speaking carries log lines to standard output while f runs, and flushes them. Output that blocks cannot be interrupted: the
+// goroutine that waits for it is then left behind, because the process is about to end.
+func (b *base) speaking(f func() error) error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.queue.Run(func(lost uint64) {
+			b.log.Warn("log lines were lost: standard output did not take them", zap.Uint64("lost", lost))
+		})
+	}()
+	err := f()
+	b.queue.Close()
+	select {
+	case <-ended:
+	case <-time.After(flushLimit):
+	}
+	return err
+}
+
+// outliveOutput keeps the process when the reader of its output has died, as an enclave goes on signing then. What could not be
+// written is counted.
+func outliveOutput() { signal.Ignore(syscall.SIGPIPE) }
 
 // stages bound together under one supervisor.
 type house struct {

@@ -32,6 +32,7 @@ func newProxyCommand() *cobra.Command {
 			if err := a.check(); err != nil {
 				return usageError{err}
 			}
+			outliveOutput()
 			route := wire.Route{Name: connect, Host: host, Port: port, VsockPort: address.Port}
 			return a.run(cmd.Context(), cmd.OutOrStdout(), func(b *base) part {
 				return egress.New(unixvsock.For(address), a.cid, route, a.limits, b.log.Named("egress"), b.forward)

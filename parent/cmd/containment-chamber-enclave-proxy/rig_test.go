@@ -81,9 +81,16 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
+	out := newOutput()
+	return startTo(t, out, out, args...)
+}
+
+// startTo has the process write to stdout, which hands on to out.
+func startTo(t *testing.T, stdout io.Writer, out *output, args ...string) *process {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	p := &process{out: newOutput(), errors: newOutput(), stop: stop, code: make(chan int, 1)}
-	go func() { p.code <- run(ctx, args, p.out, p.errors) }()
+	p := &process{out: out, errors: newOutput(), stop: stop, code: make(chan int, 1)}
+	go func() { p.code <- run(ctx, args, stdout, p.errors) }()
 	t.Cleanup(stop)
 	return p
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -16,7 +14,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/health"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/ingress"
-	"github.com/unforeseen-consequences/containment-chamber/parent/internal/lines"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logsink"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
@@ -38,14 +35,12 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			// An enclave goes on signing when the reader of the parent's output dies; so must the parent. Lines that
-			// could not be written are counted.
-			signal.Ignore(syscall.SIGPIPE)
-			b, err := newBase(lines.New(cmd.OutOrStdout()), cfg.LogLevel)
+			outliveOutput()
+			b, err := newBase(cmd.OutOrStdout(), cfg.LogLevel)
 			if err != nil {
 				return err
 			}
-			return runAll(cmd.Context(), cfg, b)
+			return b.speaking(func() error { return runAll(cmd.Context(), cfg, b) })
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "the YAML `file` that parent and enclave share")
@@ -53,8 +48,8 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-// runAll builds the parts of one enclave's parent and runs them until ctx ends. Clients are let go first; egress, boot service
-// and log sink stay while the enclave finishes what it has.
+// runAll builds the parts of one enclave's parent and runs them until ctx ends. Clients are let go first; egress and boot
+// service stay while the enclave finishes what it has, and the log sink longest, because the last lines tell how that went.
 func runAll(ctx context.Context, cfg *config.Config, b *base) error {
 	var network vsock.Network = vsock.Kernel{}
 	if cfg.Simulated {
@@ -62,11 +57,9 @@ func runAll(ctx context.Context, cfg *config.Config, b *base) error {
 	}
 	bootService := boot.New(boot.Config{Network: network, Port: wire.PortBoot, CID: cfg.EnclaveCID, Configuration: cfg.Merged},
 		b.log.Named("boot"), b.accept, b.registry)
-	back := []part{
-		bootService,
-		logsink.New(logsink.Config{Network: network, Port: wire.PortLogs, CID: cfg.EnclaveCID, MaxLinesPerSecond: cfg.MaxLogLines},
-			b.out, b.log.Named("logsink"), b.accept, b.registry),
-	}
+	logs := logsink.New(logsink.Config{Network: network, Port: wire.PortLogs, CID: cfg.EnclaveCID, MaxLinesPerSecond: cfg.MaxLogLines},
+		b.out, b.log.Named("logsink"), b.accept, b.registry)
+	back := []part{bootService}
 	for _, route := range cfg.Routes {
 		back = append(back, egress.New(network, cfg.EnclaveCID, route, forward.Limits(cfg.Egress), b.log.Named("egress"), b.forward))
 	}
@@ -87,7 +80,7 @@ func runAll(ctx context.Context, cfg *config.Config, b *base) error {
 		return errors.Join(all.Healthy(), bootService.Ready())
 	}
 	back = append(back, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
-	all = newHouse(b, cfg.Drain, front, back)
+	all = newHouse(b, cfg.Drain, front, back, []part{logs})
 
 	b.log.Info("starting", zap.String("version", wire.Release), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
 	err := all.Run(ctx)

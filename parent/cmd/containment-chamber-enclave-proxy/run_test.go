@@ -123,6 +123,45 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 	p.end(t, 0)
 }
 
+// TestLogSinkStaysLast has an enclave that still uses its database: what it logs meanwhile must find a listener.
+func TestLogSinkStaysLast(t *testing.T) {
+	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001}")
+	p := w.start(t)
+	health := p.address(t, "health")
+	database := w.dial(t, 8001)
+	awaitMetric(t, health, `containment_parent_connections_active{listener="egress/db"} 1`)
+	p.stop()
+	awaitGone(t, w, wire.PortBoot) // the egress listener ended with it; its connection lives
+	logs := w.dial(t, wire.PortLogs)
+	_, _ = io.WriteString(logs, `{"message":"slashing store closed"}`+"\n")
+	_ = logs.Close()
+	p.out.await(t, "slashing store closed")
+	if got := ask(t, database, "bye"); got != "BYE" {
+		t.Errorf("the database answered %q", got)
+	}
+	p.end(t, 0)
+}
+
+// awaitGone waits until nobody listens on a port of the parent.
+func awaitGone(t *testing.T, w world, port uint32) {
+	t.Helper()
+	late := time.After(patience)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		c, err := w.dir.Dial(t.Context(), 3, port)
+		if err != nil {
+			return
+		}
+		_ = c.Close()
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("port %d is still served", port)
+		}
+	}
+}
+
 // awaitMetric asks until the line is there.
 func awaitMetric(t *testing.T, address, line string) {
 	t.Helper()
@@ -146,7 +185,8 @@ func TestHangingPeersDoNotHoldTheEnd(t *testing.T) {
 	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001}")
 	p := w.start(t, "--set", "parent.drain_timeout_seconds=1")
 	w.serve(t, wire.PortAPI)
-	health := p.address(t, "health") // the last to listen
+	health := p.address(t, "health")
+	p.address(t, "logs") // the last to listen
 	silent := []net.Conn{dialTCP(t, p.address(t, "ingress/api")), w.dial(t, wire.PortBoot), w.dial(t, wire.PortLogs), w.dial(t, 8001)}
 	awaitMetric(t, health, `containment_parent_connections_active{listener="egress/db"} 1`)
 	began := time.Now()

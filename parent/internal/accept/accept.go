@@ -141,11 +141,14 @@ func (a *Acceptor) admit(c net.Conn) bool {
 			return false
 		}
 	}
-	if a.active.Load() >= int64(a.cfg.MaxConnections) {
+	active, most := a.active.Load(), int64(a.cfg.MaxConnections)
+	if active >= most {
 		a.refuse(c, refusedFull, fmt.Errorf("all %d connections are taken", a.cfg.MaxConnections))
 		return false
 	}
-	a.refused.Heal(a.log, "taking connections again")
+	if active <= most/2 { // else each client that comes and goes at the limit would be told
+		a.refused.Heal(a.log, "taking connections again")
+	}
 	a.active.Add(1)
 	a.metrics.active.WithLabelValues(a.cfg.Name).Inc()
 	a.metrics.accepted.WithLabelValues(a.cfg.Name).Inc()

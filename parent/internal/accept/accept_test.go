@@ -117,6 +117,48 @@ func TestLimitRefusesAndRecovers(t *testing.T) {
 	})
 }
 
+// TestLimitIsToldOnce has one client come and go at the limit: whoever can connect must not be able to fill the host's disk with lines.
+func TestLimitIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var network memvsock.Network
+		core, logged := observer.New(zap.InfoLevel)
+		a := New(Config{Name: "x", Listen: func() (net.Listener, error) { return network.Listen(1) }, MaxConnections: 4}, zap.New(core), NewMetrics(prometheus.NewRegistry()))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx, t.Context(), echo) }()
+		synctest.Wait()
+		connect := func() net.Conn {
+			c, err := network.Dial(ctx, 3, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return c
+		}
+		leave := func(c net.Conn) { _ = c.Close(); synctest.Wait() }
+		open := []net.Conn{connect(), connect(), connect(), connect()}
+		for range 10 {
+			leave(connect()) // refused
+			leave(open[0])
+			open[0] = connect()
+		}
+		if n := logged.FilterMessage("connection refused").Len(); n != 1 {
+			t.Errorf("%d lines for one full listener, want 1", n)
+		}
+		for _, c := range open {
+			leave(c)
+		}
+		leave(connect())
+		if n := logged.FilterMessage("taking connections again").Len(); n != 1 {
+			t.Errorf("%d lines when there was room again, want 1", n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}
+
 func TestPeerIsChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var network memvsock.Network

@@ -26,8 +26,9 @@ const (
 	maxConversations = 8
 	// stepTimeout bounds every read and write before the heartbeats, except for the acknowledgement.
 	stepTimeout = 10 * time.Second
-	// acknowledgeTimeout bounds what the enclave does with its configuration: parse, check, extend a register.
-	acknowledgeTimeout = 30 * time.Second
+	// acknowledgeTimeout bounds what the enclave does with its configuration: parse, check, extend a register. It is above the sum
+	// of the enclave's own limits for that, 10 s and 30 s, or the parent would give up on a slow security module before the enclave does.
+	acknowledgeTimeout = time.Minute
 )
 
 // Config says where the service listens and what it hands over.

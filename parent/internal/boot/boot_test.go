@@ -146,6 +146,25 @@ func TestHandover(t *testing.T) {
 	})
 }
 
+// TestSlowEnclaveIsWaitedFor gives the enclave what its own stages may take: 10 s to parse, 30 s for the security module.
+func TestSlowEnclaveIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t)
+		c := r.connect(t)
+		exchange(t, c, wire.Hello{Version: wire.Version})
+		<-time.After(45 * time.Second)
+		if err := wire.WriteMessage(c, wire.Acknowledgement{Digest: digest}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := r.Ready(); err != nil {
+			t.Errorf("Ready = %v", err)
+		}
+		_ = c.Close()
+		r.stop()
+	})
+}
+
 func TestHeartbeatLostAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)

@@ -3,6 +3,7 @@ package logging
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,7 +27,9 @@ func New(w zapcore.WriteSyncer, level string) (*zap.Logger, error) {
 		EncodeDuration: zapcore.StringDurationEncoder,
 		EncodeName:     zapcore.FullNameEncoder,
 	})
-	return zap.New(zapcore.NewCore(encoder, w, lowest), zap.Fields(zap.String("process", "parent"))), nil
+	// zap would print each failure of w on standard error; w counts them.
+	silent := zap.ErrorOutput(zapcore.AddSync(io.Discard))
+	return zap.New(zapcore.NewCore(encoder, w, lowest), silent, zap.Fields(zap.String("process", "parent"))), nil
 }
 
 // ParseLevel reads the name of a level.
