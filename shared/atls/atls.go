@@ -25,12 +25,13 @@ type Options struct {
 	ConfigDigest *[48]byte
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// OnVerified is called in each handshake whose server was accepted, before any data is sent; it may be nil. It may be
-	// called concurrently.
+	// OnVerified is called in each handshake whose server's certificate was accepted, before any data is sent; it may be nil. It
+	// may be called concurrently. At that time the server has not proved yet that it holds the certificate's key, and anybody
+	// can show a copy: the peer counts only once the handshake, or a request over the connection, has ended without an error.
 	OnVerified func(Peer)
 }
 
-// Peer is a server that was accepted.
+// Peer is a server whose certificate was accepted.
 type Peer struct {
 	Certificate *x509.Certificate
 	Document    *attestation.Document
@@ -60,7 +61,8 @@ func ClientConfig(o Options) (*tls.Config, error) {
 }
 
 // verify decides in the order in which each check makes sense of the next. Only the last one ties what was proved to this connection:
-// whoever holds the key that the document speaks of is the measured program.
+// whoever holds the key that the document speaks of is the measured program. That this server holds it is what package tls
+// checks next, in the same handshake.
 func (o Options) verify(state tls.ConnectionState) error {
 	now := o.Now()
 	if state.Version != tls.VersionTLS13 {

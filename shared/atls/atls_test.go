@@ -226,6 +226,15 @@ func TestNoResumption(t *testing.T) {
 	}
 }
 
+// TestCopiedCertificate: anybody can take the certificate from a handshake and show it, but not prove that the key in it is theirs.
+func TestCopiedCertificate(t *testing.T) {
+	a := newAuthority(t)
+	s := server{config: func(c *tls.Config) { c.Certificates[0].PrivateKey = newKey(t) }}
+	if _, err := dial(t, s.start(t, a), clientConfig(t, a.options())); err == nil || !strings.Contains(err.Error(), "invalid signature by the server certificate") {
+		t.Errorf("got %v, want a handshake that fails", err)
+	}
+}
+
 func TestClockBehind(t *testing.T) {
 	a := newAuthority(t)
 	s := server{template: func(c *x509.Certificate) { c.NotBefore = now }}

@@ -1,7 +1,9 @@
 package attestation_test
 
 import (
+	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -86,6 +88,10 @@ func TestChainRefused(t *testing.T) {
 			hostile{fields: func(f *issuer.Fields) { f.CABundle[2] = []byte{0x30, 0} }},
 			attestation.StepChain, "cabundle[2]: x509:",
 		},
+		"P-521 in bundle": { // it leads nowhere, but would be tried
+			hostile{fields: func(f *issuer.Fields) { f.CABundle = append(f.CABundle, selfSigned(t, elliptic.P521())) }},
+			attestation.StepChain, "cabundle[4]: has a P-521 key, want P-384",
+		},
 		"intermediate missing": {
 			hostile{fields: func(f *issuer.Fields) { f.CABundle = f.CABundle[:3] }},
 			attestation.StepChain, "unknown authority",
@@ -105,6 +111,19 @@ func TestChainRefused(t *testing.T) {
 			refusedAt(t, doc, err, test.step, test.words)
 		})
 	}
+}
+
+func selfSigned(t *testing.T, curve elliptic.Curve) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, honest(instance), honest(instance), key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 func expired(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) }

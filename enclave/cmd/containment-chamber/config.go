@@ -30,7 +30,12 @@ func (e exitError) ExitCode() int { return e.code }
 
 // newConfigCommand makes "config", which reads configurations and starts nothing.
 func newConfigCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check, measure, compare and explain configurations", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check, measure, compare and explain configurations",
+		Args:  usage(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(newConfigCheck(), newConfigDigest(), newConfigDiff(), newConfigExample())
 	return cmd
 }
@@ -39,7 +44,7 @@ func newConfigCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Read file, environment and flags as server does; print every problem and every warning",
-		Args:  cobra.NoArgs,
+		Args:  usage(cobra.NoArgs),
 	}
 	load := loader(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -60,7 +65,7 @@ func newConfigDigest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "digest",
 		Short: "Print the SHA-384 of the measured keys, what an enclave extends PCR16 with",
-		Args:  cobra.NoArgs,
+		Args:  usage(cobra.NoArgs),
 	}
 	load := loader(cmd)
 	verbose := cmd.Flags().Bool("verbose", false, "print the measured JSON instead, whose SHA-384 (without newline) is the digest")
@@ -86,16 +91,16 @@ func newConfigDiff() *cobra.Command {
 		Short: "Compare two files, and say which changes give another digest",
 		Long: `Compare two files as written, without environment and flags, and say which changes are measured.
 
-Exit code: 0 equal, 3 they differ in nothing that is measured, 4 the digest differs; anything else: a file is not valid.`,
-		Args: cobra.ExactArgs(2),
+Exit code: 0 equal, 3 they differ in nothing that is measured, 4 the digest differs, 2 a file is not valid.`,
+		Args: usage(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			before, err := config.Load(config.Sources{Path: files[0]})
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			after, err := config.Load(config.Sources{Path: files[1]})
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			changes := config.Diff(before, after)
 			for _, c := range changes {
@@ -120,7 +125,7 @@ func newConfigExample() *cobra.Command {
 	return &cobra.Command{
 		Use:   "example",
 		Short: "Print an example configuration that explains every key",
-		Args:  cobra.NoArgs,
+		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := manual.Example()
 			if err != nil {
@@ -137,6 +142,10 @@ func loader(cmd *cobra.Command) func() (*config.Config, error) {
 	path := cmd.Flags().StringP("config", "c", "", "YAML `file`")
 	config.RegisterFlags(cmd.Flags())
 	return func() (*config.Config, error) {
-		return config.Load(config.Sources{Path: *path, Environ: os.Environ(), Flags: cmd.Flags()})
+		cfg, err := config.Load(config.Sources{Path: *path, Environ: os.Environ(), Flags: cmd.Flags()})
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return cfg, nil
 	}
 }

@@ -28,7 +28,7 @@ func newServerCommand() *cobra.Command {
 The configuration is the YAML file, overridden by CONTAINMENT_<SECTION>__<KEY> variables, overridden by flags. With
 tee.platform nitro or simulated the file says only where the signer runs: the configuration itself comes from the
 parent, over vsock, and everything that this process was given is ignored.`,
-		Args: cobra.NoArgs,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(config.Sources{Path: path, Environ: os.Environ(), Flags: cmd.Flags()})
 			if err != nil {

@@ -10,14 +10,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// house holds the running rooms in the order in which they started, and stops them backwards.
-// It is used by one goroutine.
+// house holds the running rooms in the order in which they started, and stops them backwards. A stage that the start gave up on
+// may still bring a room while the house stops, or later: it is then ended at once.
 type house struct {
 	log   *zap.Logger
 	fail  context.CancelCauseFunc // called when a room ends by itself
 	base  context.Context         //nolint:containedctx // values only: each room has a cancellation of its own, so that the order of stopping is ours
 	group errgroup.Group
+
+	mu    sync.Mutex // held while the fields below are used, and to start a room
 	rooms []room
+	ended bool // stop has been through all rooms
 }
 
 // room is one thing to stop: a goroutine to cancel and wait for, or something to close.
@@ -35,7 +38,7 @@ func newHouse(ctx context.Context, log *zap.Logger, fail context.CancelCauseFunc
 func (h *house) start(name string, run func(context.Context) error) (stop func() error) {
 	ctx, cancel := context.WithCancel(h.base)
 	ended := make(chan error, 1)
-	h.group.Go(func() error {
+	live := func() {
 		err := run(ctx)
 		if ctx.Err() == nil {
 			if err == nil {
@@ -44,8 +47,7 @@ func (h *house) start(name string, run func(context.Context) error) (stop func()
 			h.fail(fmt.Errorf("%s: %w", name, err))
 		}
 		ended <- err
-		return nil
-	})
+	}
 	stop = sync.OnceValue(func() error {
 		cancel()
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
@@ -53,26 +55,60 @@ func (h *house) start(name string, run func(context.Context) error) (stop func()
 		}
 		return nil
 	})
-	h.onStop(name, stop)
+	if !h.add(room{name, stop}, func() { h.group.Go(func() error { live(); return nil }) }) {
+		cancel()
+		live() // its context has ended: it lets go of what it holds
+		h.leave(room{name, stop})
+	}
 	return stop
 }
 
-// onStop adds something to be done when its turn to stop comes.
+// onStop adds something to be done when its turn to stop comes, at once if that has passed.
 func (h *house) onStop(name string, stop func() error) {
-	h.rooms = append(h.rooms, room{name, stop})
+	if r := (room{name, stop}); !h.add(r, func() {}) {
+		h.leave(r)
+	}
+}
+
+// add begins a room and notes it; it does neither, and returns false, once the house has stopped.
+func (h *house) add(r room, begin func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return false
+	}
+	begin()
+	h.rooms = append(h.rooms, r)
+	return true
+}
+
+// leave ends a room that came too late for stop to tell of its error.
+func (h *house) leave(r room) {
+	h.log.Warn("a room came after the end", zap.String("room", r.name), zap.NamedError("stopped", r.stop()))
+}
+
+// last takes the room that started last; ok is false, and the house ended, when there is none.
+func (h *house) last() (r room, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.rooms) == 0 {
+		h.ended = true
+		return room{}, false
+	}
+	r = h.rooms[len(h.rooms)-1]
+	h.rooms = h.rooms[:len(h.rooms)-1]
+	return r, true
 }
 
 // stop ends every room, the last started first, and returns what went wrong.
 func (h *house) stop() error {
 	var failed []error
-	for i := len(h.rooms) - 1; i >= 0; i-- {
-		r := h.rooms[i]
+	for r, ok := h.last(); ok; r, ok = h.last() {
 		if err := r.stop(); err != nil {
 			failed = append(failed, fmt.Errorf("stop %s: %w", r.name, err))
 		}
 		h.log.Debug("stopped", zap.String("room", r.name))
 	}
-	h.rooms = nil
 	_ = h.group.Wait() // every room has already given its error to its stop
 	return errors.Join(failed...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,5 +96,33 @@ func TestARoomCanBeStoppedBeforeItsTurn(t *testing.T) {
 	h.onStop("listener", stop)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestARoomThatComesTooLateIsEnded: a stage that the start gave up on may bring one while the house stops, and after it.
+func TestARoomThatComesTooLateIsEnded(t *testing.T) {
+	_, fail := context.WithCancelCause(t.Context())
+	h := newHouse(t.Context(), zap.NewNop(), fail)
+	stopping, late := make(chan struct{}), make(chan struct{})
+	var closed, ran atomic.Int32
+	h.onStop("first", func() error { close(stopping); <-late; return nil })
+	var stage sync.WaitGroup
+	stage.Go(func() {
+		<-stopping
+		h.onStop("store", func() error { closed.Add(1); return nil })
+		h.start("device", func(ctx context.Context) error { <-ctx.Done(); ran.Add(1); return nil })
+		close(late)
+	})
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	stage.Wait()
+	if closed.Load() != 1 || ran.Load() != 1 {
+		t.Errorf("while stopping: %d closed, %d ended, want both", closed.Load(), ran.Load())
+	}
+	h.onStop("store", func() error { closed.Add(1); return nil })
+	stop := h.start("device", func(ctx context.Context) error { <-ctx.Done(); ran.Add(1); return nil })
+	if err := stop(); err != nil || closed.Load() != 2 || ran.Load() != 2 {
+		t.Errorf("after the end: %v, %d closed, %d ended, want both", err, closed.Load(), ran.Load())
 	}
 }

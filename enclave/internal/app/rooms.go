@@ -108,7 +108,6 @@ func (s *signer) openSlashing(ctx context.Context) error {
 // loadKeys goes on without the keys that cannot be read, and says which: the others have duties too.
 func (s *signer) loadKeys(ctx context.Context) error {
 	s.keys = keystore.New()
-	s.house.onStop("keys", func() error { s.keys.Wipe(); return nil })
 	log := s.log.Named("keystore")
 	began := time.Now()
 	loaded, skipped, err := filesystem.Load(ctx, filesystem.Options{
@@ -124,6 +123,7 @@ func (s *signer) loadKeys(ctx context.Context) error {
 	}
 	s.skipped = len(skipped)
 	s.keys.Replace(keystore.Filesystem, loaded)
+	s.house.onStop("keys", func() error { s.keys.Wipe(); return nil }) // after they are there: at once, if the process has ended meanwhile
 	if err := s.countKeys(); err != nil {
 		return err
 	}
@@ -221,20 +221,21 @@ func (s *signer) openListeners(context.Context) error {
 	mux := http.NewServeMux()
 	duties.Register(mux)
 	s.health.SetChecks(s.checks())
+	if s.certs != nil {
+		s.health.Register(mux)
+		l, err := s.listen("tls", wire.PortAPI, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.TLS.ListenPort) })
+		if err != nil {
+			return err
+		}
+		if _, err := s.serve("tls", l, mux, s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
+			return err
+		}
+	}
 	if s.options.Platform.TEE == nil { // it started first, to be probed, but it carries requests too: those end before signing does
-		s.main.open(mux)
+		s.main.open(mux) // last: nothing is signed by a start that fails
 		s.house.onStop("main listener", s.stopMain)
 	}
-	if s.certs == nil {
-		return nil
-	}
-	s.health.Register(mux)
-	l, err := s.listen("tls", wire.PortAPI, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.TLS.ListenPort) })
-	if err != nil {
-		return err
-	}
-	_, err = s.serve("tls", l, mux, s.certs.ServerConfig(), s.cfg.Server.DrainTimeout)
-	return err
+	return nil
 }
 
 // checks are what /healthcheck and /readyz ask.
@@ -256,8 +257,11 @@ func (s *signer) checks() []health.Check {
 func (s *signer) probeKeys(context.Context) (map[string]any, error) {
 	n := len(s.keys.PublicKeys())
 	data := map[string]any{"keys-loaded": n, "error-count": s.skipped}
-	if n == 0 && s.skipped > 0 {
+	switch {
+	case n > 0:
+		return data, nil
+	case s.skipped > 0:
 		return data, errors.New("no key could be loaded; the log names each file and the reason")
 	}
-	return data, nil
+	return data, errors.New("no key is loaded; is a directory of key_sources.filesystem.paths empty, or not mounted?")
 }

@@ -172,10 +172,18 @@ func (t *Attested) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error
 	return c.cert, nil
 }
 
-// Healthy fails when there is no certificate that may be served, and says why the last attempt to get one failed.
+// Healthy fails when there is no certificate that may be served, and says why the last attempt to get one failed. It fails
+// as well from the moment that the clock is found to be wrong, although the certificate of before is served to its end.
 func (t *Attested) Healthy() error {
-	_, err := t.valid()
-	return err
+	if _, err := t.valid(); err != nil {
+		return err
+	}
+	if why := t.failure.Load(); why != nil {
+		if _, off := errors.AsType[*nsm.ClockError](*why); off {
+			return *why
+		}
+	}
+	return nil
 }
 
 func (t *Attested) valid() (*issued, error) {

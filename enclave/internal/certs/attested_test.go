@@ -135,6 +135,35 @@ func TestWrongClockGetsNoCertificate(t *testing.T) {
 	}
 }
 
+// TestClockGoesWrong: the certificate of before is served on, but the replica says at once that it should get no traffic.
+func TestClockGoesWrong(t *testing.T) {
+	h := newHypervisor(t, time.Now().Add(3*time.Hour))
+	o := options(h)
+	var ahead time.Duration
+	o.Now = func() time.Time { return time.Now().Add(ahead) }
+	a, err := certs.NewAttested(h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Issue(t.Context()); err != nil || a.Healthy() != nil {
+		t.Fatalf("Issue = %v, health %v", err, a.Healthy())
+	}
+	ahead = 3 * time.Second
+	if err := a.Issue(t.Context()); err == nil {
+		t.Error("a clock that is 3 s off got a certificate")
+	}
+	if _, ok := errors.AsType[*nsm.ClockError](a.Healthy()); !ok {
+		t.Errorf("health = %v, want that the clock is wrong", a.Healthy())
+	}
+	if _, err := a.GetCertificate(nil); err != nil {
+		t.Errorf("GetCertificate = %v, want the one of before", err)
+	}
+	ahead = 0
+	if err := a.Issue(t.Context()); err != nil || a.Healthy() != nil {
+		t.Errorf("with the clock right again: Issue = %v, health %v", err, a.Healthy())
+	}
+}
+
 // TestLeavingIsNoFailure: a caller that ends during an attempt says nothing about the device.
 func TestLeavingIsNoFailure(t *testing.T) {
 	w := newHouse(t, newHypervisor(t, time.Now().Add(3*time.Hour)))

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
@@ -27,6 +28,7 @@ func TestHostileShapes(t *testing.T) {
 		"deep mappings":  strings.Repeat("{a: ", size/4),
 		"deep sequences": strings.Repeat("- ", size/2),
 		"long key":       strings.Repeat("k", size-4) + ": 1",
+		"dotted key":     "? " + strings.Repeat("a.", size/2-4) + "a\n: 1\n",
 		"long comment":   strings.Repeat("#", size),
 		"many comments":  strings.Repeat("#\n", size/2),
 		"many anchors":   strings.Repeat("- &a b\n", size/7),
@@ -37,6 +39,12 @@ func TestHostileShapes(t *testing.T) {
 		"block":          "a: |\n" + strings.Repeat(" x\n", size/3-2),
 	} {
 		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			defer func() {
+				if took := time.Since(began); took > 10*time.Second { // it takes well under one; the start allows ten
+					t.Errorf("took %s", took)
+				}
+			}()
 			for _, line := range refused(t, Sources{YAML: []byte(text)}) {
 				if len(line) > 400 {
 					t.Errorf("error line of %d bytes: %.100q…", len(line), line)

@@ -24,7 +24,7 @@ func (r *report) add(place, key, format string, args ...any) {
 	if r.wrong == nil {
 		r.wrong = make(map[string]bool)
 	}
-	for name, more := key, true; more && name != ""; {
+	for name, more := key, len(key) <= maxName; more && name != ""; { // a longer one is no key, and may have very many sections
 		r.wrong[name] = true // and its sections
 		i := strings.LastIndexByte(name, '.')
 		more, name = i > 0, name[:max(i, 0)]
