@@ -198,6 +198,9 @@ func randao(epoch int) string {
 // TestSigningGoesOnWhileTheLogSinkIsAway stops nothing but the sink: signatures go on, drops are counted, the stream resumes and tells
 // of its gap, and the end flushes.
 func TestSigningGoesOnWhileTheLogSinkIsAway(t *testing.T) {
+	// An enclave ignores its environment: with these it would refuse every request, or be reached in clear.
+	t.Setenv("CONTAINMENT_NETWORK", "mainnet")
+	t.Setenv("CONTAINMENT_TLS__MODE", "disabled")
 	c := startChamber(t, `{network: hoodi, tls: {mode: atls}, tee: {platform: simulated, simulated: {socket_dir: DIR, state_dir: DIR/nsm}},
 log: {buffer_lines: `+strconv.Itoa(bufferLines)+`}, key_sources: {filesystem: {paths: [DIR/keys]}}, anti_slashing: {backend: sqlite, sqlite: {path: DIR/s.sqlite}}}`)
 	if err := os.Mkdir(filepath.Join(c.dir, "keys"), 0o700); err != nil {
