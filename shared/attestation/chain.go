@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,14 @@ func verifyChain(doc *Document, opts Options) (*ecdsa.PublicKey, error) {
 	if err != nil {
 		return nil, refuse(StepChain, "certificate", err)
 	}
+	trusted := opts.Roots
+	if len(trusted) == 0 {
+		trusted = []*x509.Certificate{AWSRoot()}
+	}
+	roots := x509.NewCertPool()
+	for _, r := range trusted {
+		roots.AddCert(r)
+	}
 	latest := target.NotBefore
 	bundle := x509.NewCertPool()
 	for i, der := range doc.CABundle {
@@ -29,17 +38,12 @@ func verifyChain(doc *Document, opts Options) (*ecdsa.PublicKey, error) {
 		if _, err := p384(c); err != nil {
 			return nil, refuse(StepChain, fmt.Sprintf("cabundle[%d]", i), err)
 		}
-		bundle.AddCert(c)
+		if !slices.ContainsFunc(trusted, c.Equal) { // a root among the intermediates only doubles the work
+			bundle.AddCert(c)
+		}
 		if c.NotBefore.After(latest) {
 			latest = c.NotBefore
 		}
-	}
-	roots := x509.NewCertPool()
-	for _, r := range opts.Roots {
-		roots.AddCert(r)
-	}
-	if len(opts.Roots) == 0 {
-		roots.AddCert(AWSRoot())
 	}
 	chains, err := target.Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: bundle, CurrentTime: forgive(opts.Now, latest), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
