@@ -94,6 +94,7 @@ func run(ctx context.Context, o Options) error {
 
 	err := s.start(running)
 	if err == nil {
+		s.house.limit += s.cfg.Server.DrainTimeout
 		<-running.Done()
 		err = context.Cause(running)
 	}

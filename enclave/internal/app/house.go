@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ type house struct {
 	fail  context.CancelCauseFunc // called when a room ends by itself
 	base  context.Context         //nolint:containedctx // values only: each room has a cancellation of its own, so that the order of stopping is ours
 	group errgroup.Group
+	limit time.Duration // how long one room may take to stop; set before stop
 
 	mu    sync.Mutex // held while the fields below are used, and to start a room
 	rooms []room
@@ -30,7 +32,7 @@ type room struct {
 }
 
 func newHouse(ctx context.Context, log *zap.Logger, fail context.CancelCauseFunc) *house {
-	return &house{log: log, base: context.WithoutCancel(ctx), fail: fail}
+	return &house{log: log, base: context.WithoutCancel(ctx), fail: fail, limit: stopLimit}
 }
 
 // start runs a room until stop comes to it, or until somebody stops it earlier by what start returns; its second call does
@@ -100,15 +102,40 @@ func (h *house) last() (r room, ok bool) {
 	return r, true
 }
 
-// stop ends every room, the last started first, and returns what went wrong.
+// stop ends every room, the last started first, and returns what went wrong. A room that does not end within the limit is left
+// behind, so that it cannot keep the others, or the process, from ending.
 func (h *house) stop() error {
 	var failed []error
+	left := false
 	for r, ok := h.last(); ok; r, ok = h.last() {
-		if err := r.stop(); err != nil {
+		err := h.stopWithin(r)
+		left = left || errors.Is(err, errLeft)
+		if err != nil {
 			failed = append(failed, fmt.Errorf("stop %s: %w", r.name, err))
 		}
 		h.log.Debug("stopped", zap.String("room", r.name))
 	}
-	_ = h.group.Wait() // every room has already given its error to its stop
+	if !left {
+		_ = h.group.Wait() // every room has already given its error to its stop
+	}
 	return errors.Join(failed...)
+}
+
+// stopLimit is what a room may take beyond the time it was given to drain: one request to the security module, a last commit.
+const stopLimit = 30 * time.Second
+
+// errLeft is a room that does not end.
+var errLeft = errors.New("it does not end; left behind")
+
+func (h *house) stopWithin(r room) error {
+	ended := make(chan error, 1)
+	go func() { ended <- r.stop() }()
+	limit := time.NewTimer(h.limit)
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-limit.C:
+		return fmt.Errorf("%w after %v", errLeft, h.limit)
+	}
 }

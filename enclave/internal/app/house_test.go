@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -125,4 +126,24 @@ func TestARoomThatComesTooLateIsEnded(t *testing.T) {
 	if err := stop(); err != nil || closed.Load() != 2 || ran.Load() != 2 {
 		t.Errorf("after the end: %v, %d closed, %d ended, want both", err, closed.Load(), ran.Load())
 	}
+}
+
+// TestARoomThatDoesNotEndIsLeft: a store that hangs must not keep the process, or the logs, from ending.
+func TestARoomThatDoesNotEndIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, fail := context.WithCancelCause(t.Context())
+		h := newHouse(t.Context(), zap.NewNop(), fail)
+		stopped := false
+		h.onStop("keys", func() error { stopped = true; return nil })
+		hang := make(chan struct{})
+		h.start("store", func(context.Context) error { <-hang; return nil })
+		err := h.stop()
+		if !errors.Is(err, errLeft) || !strings.Contains(err.Error(), "stop store: it does not end; left behind after 30s") {
+			t.Errorf("error %v", err)
+		}
+		if !stopped {
+			t.Error("the rooms behind it were not stopped")
+		}
+		close(hang) // so that the bubble can end
+	})
 }
