@@ -21,8 +21,11 @@ type refusal struct {
 // WriteProblem answers with the refusal in err: its kind's status code and its public sentence, nothing of its cause.
 func WriteProblem(w http.ResponseWriter, err error) {
 	p := problem.Of(err)
-	code := p.Kind.Status()
-	body, err := json.Marshal(refusal{Code: code, Message: p.Public, Error: p.Public})
+	writeRefusal(w, p.Kind.Status(), p.Public)
+}
+
+func writeRefusal(w http.ResponseWriter, code int, message string) {
+	body, err := json.Marshal(refusal{Code: code, Message: message, Error: message})
 	if err != nil { // three plain fields: not with any input
 		http.Error(w, http.StatusText(code), code)
 		return

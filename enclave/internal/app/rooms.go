@@ -50,7 +50,7 @@ func (s *signer) listenEarly() error {
 	if s.cfg != nil {
 		drain = s.cfg.Server.DrainTimeout
 	}
-	s.stopMain, err = s.serve("main", l, mux, nil, drain)
+	s.stopMain, err = s.serve("main", l, api.Routes(mux), nil, drain)
 	if err != nil {
 		return err
 	}
@@ -227,12 +227,12 @@ func (s *signer) openListeners(context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.serve("tls", l, mux, s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
+		if _, err := s.serve("tls", l, api.Routes(mux), s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
 			return err
 		}
 	}
 	if s.options.Platform.TEE == nil { // it started first, to be probed, but it carries requests too: those end before signing does
-		s.main.open(mux) // last: nothing is signed by a start that fails
+		s.main.open(api.Routes(mux)) // last: nothing is signed by a start that fails
 		s.house.onStop("main listener", s.stopMain)
 	}
 	return nil
