@@ -118,6 +118,16 @@ func TestAKilledSignerRemembers(t *testing.T) {
 	}
 }
 
+func TestAWideBindWithoutAccessControlIsWarnedAbout(t *testing.T) {
+	config, url, _ := standard(t, "")
+	p := start(t, "containment-chamber", "server", "-c", config, "--server-listen-address", "0.0.0.0")
+	awaitReady(t, newClient(t), url, p)
+	p.await(`"level":"warn"`)
+	if !strings.Contains(p.text(), "0.0.0.0") || !strings.Contains(p.text(), "auth.mode") {
+		t.Errorf("no warning names the address and auth.mode:\n%s", p.text())
+	}
+}
+
 func TestASecondSignerOnOneDatabaseIsRefused(t *testing.T) {
 	config, url, _ := standard(t, "")
 	p := start(t, "containment-chamber", "server", "-c", config)

@@ -81,6 +81,9 @@ func (w *world) makeKeys() error {
 	if _, err := os.Stat(done); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if found, err := os.ReadDir(w.keyDir()); err != nil || len(found) > 0 {
+		return errors.Join(fmt.Errorf("--dir: %s holds files that no finished first run made; name another directory", w.keyDir()), err)
+	}
 	for i := range keystores + rawKeys {
 		var seed [32]byte
 		_, _ = rand.Read(seed[:]) // never fails

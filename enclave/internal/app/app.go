@@ -108,6 +108,9 @@ func run(ctx context.Context, o Options) error {
 // start listens for probes first, so that they can tell what is missing, and then runs the stages.
 func (s *signer) start(ctx context.Context) error {
 	s.log.Info("starting", zap.String("version", wire.Release), zap.String("platform", s.options.Platform.Name))
+	if s.cfg != nil {
+		s.warn()
+	}
 	if err := s.listenEarly(); err != nil {
 		return err
 	}
@@ -128,7 +131,7 @@ func (s *signer) stop(cause error) error {
 	} else {
 		s.log.Info("stopped")
 	}
-	if len(s.yard.rooms) == 0 { // the start failed before its stage "logs": nobody would learn why
+	if len(s.yard.rooms) == 0 { // platform none, or a start that failed before its stage "logs": nobody would learn why
 		s.yard.start("logs", s.logs.Run)
 	}
 	return errors.Join(err, s.yard.stop())

@@ -93,9 +93,6 @@ func (s *signer) openSlashing(ctx context.Context) error {
 	if s.cfg.SignerState.Backend != "" {
 		return fmt.Errorf("signer_state.backend: this binary has no %s signer state", s.cfg.SignerState.Backend)
 	}
-	for _, w := range s.cfg.Warnings() {
-		s.log.Warn(w)
-	}
 	store, err := s.options.Platform.openStore(ctx, s.cfg.AntiSlashing)
 	if err != nil {
 		return err

@@ -115,7 +115,15 @@ func (s *signer) parseConfiguration(context.Context) error {
 	s.cfg = cfg
 	s.logs.SetLevel(levelOf(cfg.Log.Level))
 	s.logs.SetBufferLines(cfg.Log.BufferLines)
+	s.warn()
 	return nil
+}
+
+// warn says what the configuration allows and an operator should know.
+func (s *signer) warn() {
+	for _, w := range s.cfg.Warnings() {
+		s.log.Warn(w)
+	}
 }
 
 // measureConfiguration makes what the parent said part of every attestation document.

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,14 +15,11 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
-// directTimeout bounds a direct dial whose context has no end of its own.
-const directTimeout = 30 * time.Second
-
-// Dialer connects to outside endpoints: behind a parent to those of the route table only, elsewhere to any. It is safe for
-// concurrent use.
+// Dialer connects to the endpoints of the route table, through the parent, and to nothing else. It is safe for concurrent use.
 type Dialer struct {
-	dial   func(ctx context.Context, network string, to endpoint) (net.Conn, error)
-	counts counts
+	table   table
+	network vsock.Network
+	counts  counts
 }
 
 // endpoint is a host as its route names it, lower case and without a final dot, and a port.
@@ -45,43 +41,11 @@ func New(routes []wire.Route, network vsock.Network, r prometheus.Registerer) (*
 	for i, route := range routes {
 		names[i] = route.Name
 	}
-	d := &Dialer{}
-	if d.counts, err = newCounts(r, names...); err != nil {
-		return nil, err
-	}
-	d.dial = func(ctx context.Context, _ string, to endpoint) (net.Conn, error) {
-		route, ok := t.routes[to]
-		if !ok {
-			d.counts.refused.Inc()
-			return nil, &NoRouteError{Host: to.host, Port: to.port, known: t.known}
-		}
-		c, err := network.Dial(ctx, vsock.CIDParent, route.VsockPort)
-		d.counts.dialed(route.Name, err)
-		if err != nil {
-			return nil, fmt.Errorf("egress route %s to %v: %w", route.Name, to, err)
-		}
-		return c, nil
-	}
-	return d, nil
-}
-
-// directRoute is the label under which a direct dialer counts.
-const directRoute = "direct"
-
-// Direct makes a dialer for a process without a parent: it resolves names and connects to whatever it is asked for.
-func Direct(r prometheus.Registerer) (*Dialer, error) {
-	counts, err := newCounts(r, directRoute)
+	counts, err := newCounts(r, names...)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dialer{counts: counts}
-	plain := net.Dialer{Timeout: directTimeout}
-	d.dial = func(ctx context.Context, network string, to endpoint) (net.Conn, error) {
-		c, err := plain.DialContext(ctx, network, to.String())
-		d.counts.dialed(directRoute, err)
-		return c, err
-	}
-	return d, nil
+	return &Dialer{table: t, network: network, counts: counts}, nil
 }
 
 // DialContext connects to address, "host:port" with a port in digits; network is tcp, tcp4 or tcp6. Names are not
@@ -98,7 +62,17 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		d.counts.refused.Inc()
 		return nil, fmt.Errorf("egress: %w", err)
 	}
-	return d.dial(ctx, network, to)
+	route, ok := d.table.routes[to]
+	if !ok {
+		d.counts.refused.Inc()
+		return nil, &NoRouteError{Host: to.host, Port: to.port, known: d.table.known}
+	}
+	c, err := d.network.Dial(ctx, vsock.CIDParent, route.VsockPort)
+	d.counts.dialed(route.Name, err)
+	if err != nil {
+		return nil, fmt.Errorf("egress route %s to %v: %w", route.Name, to, err)
+	}
+	return c, nil
 }
 
 func parseEndpoint(address string) (endpoint, error) {

@@ -177,16 +177,11 @@ func TestNewRefuses(t *testing.T) {
 
 func TestNewRefusesARegistryInUse(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	if _, err := Direct(registry); err != nil {
+	if _, err := New(nil, &parent{}, registry); err != nil {
 		t.Fatal(err)
 	}
-	for _, again := range []func() (*Dialer, error){
-		func() (*Dialer, error) { return Direct(registry) },
-		func() (*Dialer, error) { return New(nil, &parent{}, registry) },
-	} {
-		if d, err := again(); d != nil || err == nil || !strings.Contains(err.Error(), "register egress metrics") {
-			t.Errorf("got %v, %v", d, err)
-		}
+	if d, err := New(nil, &parent{}, registry); d != nil || err == nil || !strings.Contains(err.Error(), "register egress metrics") {
+		t.Errorf("got %v, %v", d, err)
 	}
 }
 
@@ -221,35 +216,6 @@ func TestContextIsKept(t *testing.T) {
 	cancel()
 	if _, err := d.DialContext(ctx, "tcp", "db.internal:5432"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestDirect(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	registry := prometheus.NewRegistry()
-	d, err := Direct(registry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-	l.Close()
-	if _, err := d.DialContext(t.Context(), "tcp", l.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("got %v", err)
-	}
-	want := map[string]float64{
-		"containment_egress_dials_total direct connected": 1,
-		"containment_egress_dials_total direct failed":    1,
-		"containment_egress_refused_total":                0,
-	}
-	if diff := cmp.Diff(want, metrics(t, registry)); diff != "" {
-		t.Error(diff)
 	}
 }
 
