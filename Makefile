@@ -7,7 +7,8 @@ unexport GOROOT
 MODULES := enclave parent shared
 PACKAGES := ./enclave/... ./parent/... ./shared/...
 FUZZTIME ?= 20s
-BENCHTIME ?= 1s
+BENCHTIME ?= 2s
+BENCHFLAGS ?=
 
 # Tools are pinned here and nowhere else.
 GOLANGCI_LINT := v2.15.0
@@ -19,7 +20,7 @@ LINTER := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo check test lint bench fuzz fmt clean
+.PHONY: help setup build split run demo check test lint bench fuzz oracle fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,11 +67,15 @@ $(LINTER):
 	GOWORK=off GOBIN=$(CURDIR)/$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv $(TOOLS)/golangci-lint $@
 
-bench: setup ## the benchmarks, and how the slow way of each pair compares with the fast one
-	@sh scripts/bench.sh $(BENCHTIME)
+bench: split ## what a signature costs in the running signer, against the bare one; then the benchmarks of the parts
+	cd enclave && $(BUILD) -o ../build/ ./e2e/bench ./e2e/bench/profiled
+	@sh scripts/bench.sh $(BENCHTIME) $(BENCHFLAGS)
 
 fuzz: setup ## every fuzz target for FUZZTIME (20s)
 	@sh scripts/fuzz.sh $(FUZZTIME)
+
+oracle: setup ## signing roots of generated requests against those of lodestar; needs Node 20 and npm
+	@sh scripts/oracle.sh
 
 fmt: setup $(LINTER) ## format the Go files
 	$(LINTER) fmt $(PACKAGES)

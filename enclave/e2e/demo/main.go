@@ -82,12 +82,10 @@ func demonstrate(ctx context.Context, o options, t *transcript) (err error) {
 		return nil
 	}
 	t.next(w)
-	select {
-	case <-ctx.Done():
-		return nil
-	case name := <-split.ended:
-		return split.explain(fmt.Errorf("the %s ended by itself", name))
+	if err := split.ended(ctx.Done()); err != nil {
+		return split.explain(err)
 	}
+	return nil
 }
 
 func absolute(dir, binaries string) (string, string, error) {

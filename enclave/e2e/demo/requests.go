@@ -11,7 +11,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 )
 
-const slotsPerEpoch = eth2.SlotsPerEpoch
+const slotsPerEpoch = 32 // of hoodi
 
 // hoodi is the network of the demonstration, on Fulu.
 func hoodi() (*eth2.Network, eth2.ForkInfo) {
@@ -27,7 +27,7 @@ func hoodi() (*eth2.Network, eth2.ForkInfo) {
 func currentEpoch() uint64 {
 	n, _ := hoodi()
 	seconds := uint64(time.Now().Unix()) - n.GenesisTime
-	return seconds / (eth2.SecondsPerSlot * eth2.SlotsPerEpoch)
+	return seconds / (n.SecondsPerSlot * n.SlotsPerEpoch)
 }
 
 // voteRequest is the body of an ATTESTATION request, as a validator client would send it.
@@ -58,7 +58,7 @@ func voteRoot(source, target uint64) eth2.Root {
 
 // blockHeader is the body of a BLOCK_V2 request.
 func blockHeader(slot uint64) map[string]any {
-	_, fork := hoodi()
+	n, fork := hoodi()
 	header := eth2.BlockHeader{
 		Slot: slot, ProposerIndex: 7,
 		ParentRoot: blockRoot(slot - 1), StateRoot: blockRoot(slot), BodyRoot: blockRoot(slot + 1),
@@ -66,7 +66,7 @@ func blockHeader(slot uint64) map[string]any {
 	return map[string]any{
 		"type":        "BLOCK_V2",
 		"fork_info":   forkInfo(),
-		"signingRoot": hexRoot(eth2.NewBlock(fork, header).SigningRoot()),
+		"signingRoot": hexRoot(n.NewBlock(fork, header).SigningRoot()),
 		"beacon_block": map[string]any{
 			"version": "FULU",
 			"block_header": map[string]any{

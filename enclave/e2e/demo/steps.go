@@ -10,11 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 )
-
-// readyLimit is how long the split may take to become ready.
-const readyLimit = 60 * time.Second
 
 // showAll is the demonstration.
 func showAll(ctx context.Context, w *world, s *split, t *transcript) error {
@@ -41,32 +39,17 @@ func showAll(ctx context.Context, w *world, s *split, t *transcript) error {
 }
 
 func waitReady(ctx context.Context, w *world, t *transcript) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, fmt.Errorf("not ready within %v", readyLimit))
-	defer cancel()
 	t.note("GET %s/readyz, which tells the stage of the start that is missing", w.healthURL())
-	var last string
-	for {
-		status, body, err := get(ctx, http.DefaultClient, w.healthURL()+"/readyz")
-		switch {
-		case err == nil && status == http.StatusOK:
-			t.note("ready after %v", t.since())
-			return nil
-		case err != nil:
-			last = err.Error()
-		default:
-			last = string(body)
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("wait for readiness: %w; last answer: %s", context.Cause(ctx), last)
-		}
+	if err := rig.AwaitReady(ctx, w.healthURL()); err != nil {
+		return err
 	}
+	t.note("ready after %v", t.since())
+	return nil
 }
 
 func showAttestedTLS(ctx context.Context, w *world, t *transcript) (*client, error) {
 	t.title("Connect with attested TLS and verify the enclave before sending anything")
-	policy, root, err := w.trust()
+	policy, root, err := rig.Trust(w.signer, w.config, w.rootFile())
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +199,7 @@ func awaitEnclaveLines(ctx context.Context, s *split) ([]string, error) {
 	for {
 		var lines []string
 		complete := false
-		for _, l := range s.parent.output() {
+		for _, l := range s.parent.Lines() {
 			if strings.Contains(l, `"process":"enclave"`) {
 				lines = append(lines, l)
 				complete = complete || strings.Contains(l, "BLOCK_V2")

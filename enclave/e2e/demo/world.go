@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"crypto/sha512"
-	"crypto/x509"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -13,10 +11,7 @@ import (
 	"text/template"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm/software"
-	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 )
 
 // How many keys are made on the first run.
@@ -122,29 +117,4 @@ func (w *world) writeConfig() error {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
 	return nil
-}
-
-// trust is what a careful client of this signer knows beforehand: the measurements of the binary and of the configuration,
-// computed here, and the development root, named explicitly.
-func (w *world) trust() (attestation.Policy, *x509.Certificate, error) {
-	m, err := software.Measure(w.signer)
-	if err != nil {
-		return attestation.Policy{}, nil, err
-	}
-	text, err := os.ReadFile(w.rootFile())
-	if err != nil {
-		return attestation.Policy{}, nil, fmt.Errorf("read the development root: %w", err)
-	}
-	root, err := attestation.ParseRoot(text)
-	if err != nil {
-		return attestation.Policy{}, nil, fmt.Errorf("read the development root %s: %w", w.rootFile(), err)
-	}
-	cfg, err := config.Load(config.Sources{Path: w.config})
-	if err != nil {
-		return attestation.Policy{}, nil, err
-	}
-	digest := cfg.Digest()
-	told := attestation.PCR(sha512.Sum384(append(make([]byte, sha512.Size384), digest[:]...)))
-	policy := attestation.Policy{Allowed: []attestation.Measurements{{0: m.PCR0, 1: m.PCR1, 2: m.PCR2, 16: told}}}
-	return policy, root, nil
 }

@@ -27,6 +27,7 @@ func TestWriteProblem(t *testing.T) {
 		"unauthenticated": {problem.New(problem.Unauthenticated, "no token"), 401, "no token", map[string][]string{"Www-Authenticate": {"Bearer", `Basic realm="containment-chamber"`}}},
 		"forbidden":       {problem.New(problem.Forbidden, "another network"), 403, "another network", nil},
 		"unknown key":     {problem.New(problem.UnknownKey, "no such key"), 404, "no such key", nil},
+		"too large":       {problem.New(problem.TooLarge, "33 MiB"), 413, "33 MiB", nil},
 		"slashable":       {fmt.Errorf("sign: %w", problem.New(problem.Slashable, "surrounds")), 412, "surrounds", nil},
 		"sealed":          {problem.New(problem.Sealed, "starting"), 503, "starting", map[string][]string{"Retry-After": {"1"}}},
 		"overloaded":      {problem.New(problem.Overloaded, "too much"), 503, "too much", map[string][]string{"Retry-After": {"1"}}},

@@ -17,41 +17,56 @@ import (
 // Time and size limits of every listener. A validator client sends a few KiB within milliseconds; these bound
 // what a slow or hostile one can hold.
 const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 30 * time.Second
-	requestTimeout    = 30 * time.Second // of the handler, whose context ends then
-	writeTimeout      = 40 * time.Second // above requestTimeout, so that the answer still gets out
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
+	readTimeout    = 10 * time.Second // of a TLS handshake, and of a request with its body; a large body has more
+	requestTimeout = 30 * time.Second // of a request without its headers; its context ends then, and it is answered 503
+	writeTimeout   = 40 * time.Second // above requestTimeout, so that the answer still gets out
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
+)
+
+// What a connection of HTTP/2 may do at once: requests, and bytes that it sends ahead of their being read.
+const (
+	maxStreams    = 128
+	maxReadAhead  = 256 << 10
+	maxStreamRead = 64 << 10
 )
 
 // Server is one HTTP listener.
 type Server struct {
 	name  string
 	l     net.Listener
+	door  *door // below l
 	http  *http.Server
 	drain time.Duration
 }
 
 // NewServer makes a server of l, which it takes over. tlsConfig is nil for plain HTTP. drain bounds how long requests
-// under way may take once Run's context has ended.
-func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls.Config, drain time.Duration, log *zap.Logger) (*Server, error) {
+// under way may take once Run's context has ended. limits are those of all servers of the process.
+func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls.Config, drain time.Duration, limits *Limits, log *zap.Logger) (*Server, error) {
 	errorLog, err := zap.NewStdLogAt(log, zap.DebugLevel)
 	if err != nil {
 		return nil, fmt.Errorf("make the error log of the %s listener: %w", name, err)
 	}
+	door := limits.door(name, l)
+	l = door
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)
 	}
-	return &Server{name: name, l: l, drain: drain, http: &http.Server{
-		Handler:           guarded(handler, log),
+	return &Server{name: name, l: l, door: door, drain: drain, http: &http.Server{
+		Handler:           guarded(limits.bound(handler), log),
+		ConnContext:       remember,
 		TLSConfig:         tlsConfig,
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          errorLog, // handshake failures and malformed requests: whoever can connect can cause them
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: maxReadAhead,
+			MaxReceiveBufferPerStream:     maxStreamRead,
+		},
+		ErrorLog: errorLog, // handshake failures and malformed requests: whoever can connect can cause them
 	}}, nil
 }
 

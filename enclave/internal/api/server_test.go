@@ -38,7 +38,7 @@ func serveSlowly(t *testing.T, drain time.Duration) *running {
 		r.entered <- struct{}{}
 		<-r.leave
 		_, _ = io.WriteString(w, "done")
-	}), nil, drain, zap.NewNop())
+	}), nil, drain, limits(t, 100), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestAListenerThatFailsEndsTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	s, err := NewServer("test", l, http.NotFoundHandler(), nil, time.Second, zap.NewNop())
+	s, err := NewServer("test", l, http.NotFoundHandler(), nil, time.Second, limits(t, 100), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,11 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -51,6 +51,7 @@ type signer struct {
 	yard     *house // holds the logs alone, which end after everything that logs
 	progress *boot.Progress
 	health   *health.Health
+	limits   *api.Limits
 	house    *house
 
 	cfg      *config.Config
@@ -61,8 +62,7 @@ type signer struct {
 	yaml     []byte // as the parent sent it
 	dialer   *egress.Dialer
 	guard    *slashing.Guard
-	keys     *keystore.Keystore
-	skipped  int // keys that could not be loaded
+	keys     *keys
 	signing  *signing.Signer
 	certs    certificates // nil without TLS
 	main     *gate        // the API on the main listener of platform none
@@ -90,7 +90,6 @@ func run(ctx context.Context, o Options) error {
 	s.yard = newHouse(ctx, s.log.Named("app"), fail)
 	s.progress = boot.NewProgress()
 	s.health = health.New(s.progress)
-	s.main = &gate{health: s.health}
 
 	err := s.start(running)
 	if err == nil {

@@ -9,13 +9,23 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 )
 
-// gate answers 503 with the stage of the start that is missing until it is opened, so that a caller that comes early
-// learns why.
+// gate serves what can be answered during the start until it is opened.
 type gate struct {
-	health *health.Health
-	inner  atomic.Pointer[http.Handler] // nil while closed
+	early http.Handler
+	inner atomic.Pointer[http.Handler] // nil while closed
 }
 
+// newGate adds a route to early that takes all others and answers 503 with the stage of the start that is missing, so that a
+// caller that comes early learns why.
+func newGate(early *routes, h *health.Health) *gate {
+	early.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		stage, _, _ := h.Starting()
+		api.WriteProblem(w, problem.New(problem.Sealed, "starting: stage %s is not done", stage))
+	})
+	return &gate{early: early.handler()}
+}
+
+// open serves h from now on, which has the early routes too.
 func (g *gate) open(h http.Handler) { g.inner.Store(&h) }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -23,6 +33,5 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(*h).ServeHTTP(w, r)
 		return
 	}
-	stage, _, _ := g.health.Starting()
-	api.WriteProblem(w, problem.New(problem.Sealed, "starting: stage %s is not done", stage))
+	g.early.ServeHTTP(w, r)
 }

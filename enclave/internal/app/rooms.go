@@ -10,19 +10,12 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/eth2"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/openapi"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/certs"
-	consensus "github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/telemetry"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -37,10 +30,20 @@ const shortLivedPause = 10 * time.Second
 // listenEarly serves what a start is watched by: health and metrics. The TLS listener is bound when it can answer, so that
 // nobody is kept waiting before.
 func (s *signer) listenEarly() error {
-	mux := http.NewServeMux()
+	var err error
+	if s.limits, err = api.NewLimits(api.DefaultRequests, s.registry); err != nil {
+		return err
+	}
+	if err := s.showHealth(); err != nil {
+		return err
+	}
+	mux := newRoutes()
 	s.health.Register(mux)
+	early := mux.handler()
 	if s.options.Platform.TEE == nil {
-		mux.Handle("/", s.main)
+		openapi.Register(mux)
+		s.main = newGate(mux, s.health)
+		early = s.main
 	}
 	l, err := s.listen("server", wire.PortHealth, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.Server.ListenPort) })
 	if err != nil {
@@ -50,7 +53,7 @@ func (s *signer) listenEarly() error {
 	if s.cfg != nil {
 		drain = s.cfg.Server.DrainTimeout
 	}
-	s.stopMain, err = s.serve("main", l, api.Routes(mux), nil, drain)
+	s.stopMain, err = s.serve("main", l, early, nil, drain)
 	if err != nil {
 		return err
 	}
@@ -58,9 +61,10 @@ func (s *signer) listenEarly() error {
 	if err != nil {
 		return err
 	}
-	metrics := http.NewServeMux()
-	metrics.Handle("GET /metrics", telemetry.Handler(s.registry))
-	_, err = s.serve("metrics", l, metrics, nil, earlyDrain)
+	metrics := newRoutes()
+	metrics.HandleFunc("GET /metrics", telemetry.Handler(s.registry).ServeHTTP)
+	s.log.Debug("routes of the metrics listener", metrics.field())
+	_, err = s.serve("metrics", l, metrics.handler(), nil, earlyDrain)
 	return err
 }
 
@@ -81,7 +85,7 @@ func address(host string, port uint16) string {
 }
 
 func (s *signer) serve(name string, l net.Listener, h http.Handler, secured *tls.Config, drain time.Duration) (stop func() error, err error) {
-	server, err := api.NewServer(name, l, h, secured, drain, s.log.Named("http"))
+	server, err := api.NewServer(name, l, h, secured, drain, s.limits, s.log.Named("http"))
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -102,43 +106,16 @@ func (s *signer) openSlashing(ctx context.Context) error {
 	return s.guard.Check(ctx)
 }
 
-// loadKeys goes on without the keys that cannot be read, and says which: the others have duties too.
+// loadKeys goes on without the keys that cannot be read: the others have duties too.
 func (s *signer) loadKeys(ctx context.Context) error {
-	s.keys = keystore.New()
-	log := s.log.Named("keystore")
-	began := time.Now()
-	loaded, skipped, err := filesystem.Load(ctx, filesystem.Options{
-		Paths:               s.cfg.KeySources.Filesystem.Paths,
-		KeystoreConcurrency: s.cfg.KeySources.Filesystem.KeystoreLoadConcurrency,
-		RawConcurrency:      s.cfg.KeySources.Filesystem.RawLoadConcurrency,
-	})
-	if err != nil {
+	var err error
+	if s.keys, err = newKeys(s.cfg.KeySources.Filesystem, s.log.Named("keystore"), s.registry); err != nil {
 		return err
 	}
-	for _, e := range skipped {
-		log.Error("key not loaded", zap.Error(e))
-	}
-	s.skipped = len(skipped)
-	s.keys.Replace(keystore.Filesystem, loaded)
-	s.house.onStop("keys", func() error { s.keys.Wipe(); return nil }) // after they are there: at once, if the process has ended meanwhile
-	if err := s.countKeys(); err != nil {
+	if err := s.keys.start(ctx); err != nil {
 		return err
 	}
-	log.Info("keys loaded", zap.Int("keys", len(loaded)), zap.Int("errors", len(skipped)), zap.Duration("took", time.Since(began)))
-	return nil
-}
-
-// countKeys shows how many keys each source has.
-func (s *signer) countKeys() error {
-	for _, source := range keystore.Sources() {
-		gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "containment_keys_active", Help: "Keys that can sign, by source.",
-			ConstLabels: prometheus.Labels{"source": source.String()},
-		}, func() float64 { return float64(s.keys.Count(source)) })
-		if err := s.registry.Register(gauge); err != nil {
-			return fmt.Errorf("register containment_keys_active: %w", err)
-		}
-	}
+	s.house.onStop("keys", func() error { s.keys.store.Wipe(); return nil }) // after they are there: at once, if the process has ended meanwhile
 	return nil
 }
 
@@ -192,73 +169,4 @@ func issueFirst(ctx context.Context, a *certs.Attested) error {
 			return err
 		}
 	}
-}
-
-// openListeners opens the API: from here on signatures leave.
-func (s *signer) openListeners(context.Context) error {
-	network, err := consensus.NetworkByName(s.cfg.Network)
-	if err != nil {
-		return err
-	}
-	s.signing, err = signing.New(signing.Options{
-		Network: network, Keys: s.keys, Guard: s.guard,
-		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait, Registry: s.registry,
-	})
-	if err != nil {
-		return err
-	}
-	s.house.onStop("signing", func() error { s.signing.Stop(); return nil })
-	duties, err := eth2.New(eth2.Deps{
-		Network: network, Policies: auth.Open(), Signer: s.signing, Keys: s.keys,
-		Log: s.log.Named("eth2"), Registry: s.registry,
-	})
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	duties.Register(mux)
-	s.health.SetChecks(s.checks())
-	if s.certs != nil {
-		s.health.Register(mux)
-		l, err := s.listen("tls", wire.PortAPI, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.TLS.ListenPort) })
-		if err != nil {
-			return err
-		}
-		if _, err := s.serve("tls", l, api.Routes(mux), s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
-			return err
-		}
-	}
-	if s.options.Platform.TEE == nil { // it started first, to be probed, but it carries requests too: those end before signing does
-		s.main.open(api.Routes(mux)) // last: nothing is signed by a start that fails
-		s.house.onStop("main listener", s.stopMain)
-	}
-	return nil
-}
-
-// checks are what /healthcheck and /readyz ask.
-func (s *signer) checks() []health.Check {
-	all := []health.Check{
-		{ID: "keys", Replica: true, Probe: s.probeKeys},
-		{ID: "slashing-protection", Probe: func(ctx context.Context) (map[string]any, error) {
-			return map[string]any{"backend": s.cfg.AntiSlashing.Backend}, s.guard.Check(ctx)
-		}},
-	}
-	if s.certs != nil {
-		all = append(all, health.Check{ID: "certificate", Replica: true, Probe: func(context.Context) (map[string]any, error) {
-			return map[string]any{"mode": s.cfg.TLS.Mode}, s.certs.Healthy()
-		}})
-	}
-	return all
-}
-
-func (s *signer) probeKeys(context.Context) (map[string]any, error) {
-	n := len(s.keys.PublicKeys())
-	data := map[string]any{"keys-loaded": n, "error-count": s.skipped}
-	switch {
-	case n > 0:
-		return data, nil
-	case s.skipped > 0:
-		return data, errors.New("no key could be loaded; the log names each file and the reason")
-	}
-	return data, errors.New("no key is loaded; is a directory of key_sources.filesystem.paths empty, or not mounted?")
 }

@@ -60,15 +60,6 @@ func SecretKeyFromSeed(seed []byte) (*SecretKey, error) {
 // PublicKey is the public half. It outlives Wipe.
 func (k *SecretKey) PublicKey() PublicKey { return k.public }
 
-// Sign signs a signing root. It returns secret.ErrWiped after Wipe.
-func (k *SecretKey) Sign(root [32]byte) (Signature, error) {
-	var sig Signature
-	err := k.withScalar(func(sk *blst.SecretKey) {
-		copy(sig[:], new(blst.P2Affine).Sign(sk, root[:], []byte(suite)).Compress())
-	})
-	return sig, err
-}
-
 // Use calls f with the 32 bytes of the key, which f must neither keep nor change: for those who encrypt it.
 func (k *SecretKey) Use(f func(b []byte) error) error { return k.scalar.Use(f) }
 

@@ -31,6 +31,8 @@ func on(keys ...string) []string { return keys }
 
 func (c *checker) all(p process) {
 	c.required()
+	c.customNetwork()
+	c.canaries()
 	c.addresses()
 	c.ports()
 	c.stores()
@@ -42,7 +44,7 @@ func (c *checker) all(p process) {
 
 func (c *checker) required() {
 	if c.Network == "" {
-		c.refuse("network", nil, "must be set to mainnet, sepolia or hoodi; there is no default, because a signer on the wrong network signs nothing")
+		c.refuse("network", nil, "must be set to mainnet, sepolia, hoodi, holesky, gnosis or custom; there is no default, because a signer on the wrong network signs nothing")
 	}
 	if c.AntiSlashing.Backend == "" {
 		c.refuse("anti_slashing.backend", nil, "must be set to postgres, dynamodb, sqlite or noop; there is no default, because it decides whether this signer can vote twice")

@@ -122,10 +122,13 @@ func merge(keys *schema, layers []layer) (*Config, error) {
 // slotsPerCPU is what signing.concurrency_limit 0 stands for.
 const slotsPerCPU = 16
 
-// resolve replaces values that stand for something that depends on the machine.
+// resolve replaces values that stand for something that depends on the machine, and spellings by the one that is compared.
 func (c *Config) resolve() {
 	if c.Signing.ConcurrencyLimit == 0 {
 		c.Signing.ConcurrencyLimit = slotsPerCPU * runtime.GOMAXPROCS(0)
+	}
+	for i, key := range c.Signing.CanaryKeys {
+		c.Signing.CanaryKeys[i] = canary(key)
 	}
 }
 
@@ -140,7 +143,7 @@ func (t TEE) Routes() []wire.Route {
 
 // setting is one key's value and the place that set it.
 type setting struct {
-	value  any    // int64, string, []string or []any
+	value  any    // int64, bool, string, []string or []any
 	origin string // "config.yaml:12", "environment CONTAINMENT_NETWORK", "flag --network"; empty for a default
 }
 

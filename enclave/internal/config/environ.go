@@ -81,7 +81,7 @@ func (l layer) set(k Key, origin, text string, found *report) {
 }
 
 // RegisterFlags adds one flag for each key that a flag can set: dots and underscores become dashes, as in
-// --server-listen-port. A list takes commas, or the flag several times.
+// --server-listen-port. A list takes commas, or the flag several times; a switch is on without a value, and off with =false.
 func RegisterFlags(flags *pflag.FlagSet) {
 	for _, k := range Keys() {
 		for _, name := range k.flags() {
@@ -91,8 +91,11 @@ func RegisterFlags(flags *pflag.FlagSet) {
 			}
 			if k.Kind == Texts {
 				flags.StringArray(name, nil, usage)
-			} else {
-				flags.String(name, "", usage)
+				continue
+			}
+			flags.String(name, "", usage)
+			if k.Kind == Switch { // the flag alone turns it on
+				flags.Lookup(name).NoOptDefVal = "true"
 			}
 		}
 	}
@@ -132,6 +135,8 @@ func (k Key) placeholder() string {
 		return strings.Join(k.Enum, "|")
 	case k.Kind == Number:
 		return "number"
+	case k.Kind == Switch:
+		return "true|false"
 	case k.Kind == Texts:
 		return "list"
 	}

@@ -33,6 +33,10 @@ func TestHostileShapes(t *testing.T) {
 		"many comments":  strings.Repeat("#\n", size/2),
 		"many anchors":   strings.Repeat("- &a b\n", size/7),
 		"many documents": strings.Repeat("---\n", size/4),
+		"many forks":     "custom_network: {forks: [" + strings.Repeat("{},", size/4) + "]}",
+		"many versions":  "network: custom\ncustom_network: {forks: [" + strings.Repeat("{name: gloas, version: 0x00000000},", size/36) + "]}",
+		"many canaries":  "signing: {canary_keys: [" + strings.Repeat("a,", size/3) + "]}",
+		"huge number":    "custom_network: {genesis_fork_version: 0x" + strings.Repeat("1", size-100) + "}",
 		"laughs":         "a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c]\n",
 		"alias of self":  "a: &a [*a]\n",
 		"quoted":         `"` + strings.Repeat(`\u0000`, size/8),
@@ -58,6 +62,8 @@ func FuzzLoadBytes(f *testing.F) {
 	for _, seed := range []string{
 		least, nitro, "", "network", "a: &a [*a]", "? [a]\n: b", "tee: {egress: [{name: a, host: b, port: 1, vsock_port: 8001}]}",
 		"network: !!binary aG9vZGk=\n", "%YAML 1.1\n---\n...\n", "anti_slashing: {url: 'postgres://u:p@h/d?password=x'}",
+		customNetwork + "anti_slashing: {backend: noop}\n", "custom_network: {forks: [{name: altair}]}", "http: {experimental: {batch_sign: true}}",
+		least + "signing: {canary_keys: [0x" + strings.Repeat("ab", 48) + ", 12]}",
 	} {
 		f.Add([]byte(seed))
 	}

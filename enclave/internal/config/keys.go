@@ -19,6 +19,7 @@ type Kind uint8
 const (
 	Text    Kind = iota + 1
 	Number       // a whole number
+	Switch       // true or false
 	Texts        // a list of texts
 	Entries      // a list of mappings, each with the same fields
 )
@@ -30,6 +31,7 @@ type Key struct {
 	Default  string
 	Example  string        // shown in the example where there is no default
 	Enum     []string      // the only texts allowed; nil for any
+	Hex      int           // bytes of a text that is 0x and hexadecimal digits, else 0
 	Min, Max int64         // of a number, both included
 	Unit     time.Duration // of a number that is a duration, else 0
 	Measured bool          // part of the digest
@@ -86,11 +88,14 @@ func (s *schema) leaf(name string, owner reflect.Type, f reflect.StructField) Ke
 	if enum := f.Tag.Get("enum"); enum != "" {
 		k.Enum = strings.Fields(enum)
 	}
+	k.Hex, _ = strconv.Atoi(f.Tag.Get("hex"))
 	switch {
 	case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
 		k.Kind, k.Fields = Entries, s.walk("", f.Type.Elem())
 	case f.Type.Kind() == reflect.Slice:
 		k.Kind = Texts
+	case f.Type.Kind() == reflect.Bool:
+		k.Kind = Switch
 	case f.Type.Kind() != reflect.String:
 		k.Kind = Number
 		least, most, _ := strings.Cut(f.Tag.Get("range"), "-")
@@ -134,6 +139,8 @@ func (k Key) want() string {
 	switch k.Kind {
 	case Number:
 		return fmt.Sprintf("a whole number from %d to %d", k.Min, k.Max)
+	case Switch:
+		return "true or false"
 	case Texts:
 		return "a list of texts"
 	case Entries:
@@ -146,12 +153,15 @@ func (k Key) want() string {
 		if k.Enum != nil {
 			return "one of " + strings.Join(k.Enum, ", ")
 		}
+		if k.Hex > 0 {
+			return fmt.Sprintf("0x and %d hexadecimal digits", 2*k.Hex)
+		}
 	}
 	return "text"
 }
 
-// parse reads k's value from text. Numbers are decimal without sign or leading zeros, lists are separated by commas;
-// nothing else is converted.
+// parse reads k's value from text. Numbers are decimal without sign or leading zeros, switches are true or false, lists are
+// separated by commas, and hexadecimal digits become lower case, so that one value has one digest; nothing else is converted.
 func (k Key) parse(text string) (any, error) {
 	if err := printable(text); err != nil {
 		return nil, err
@@ -163,6 +173,11 @@ func (k Key) parse(text string) (any, error) {
 			return nil, k.unfit()
 		}
 		return n, nil
+	case Switch:
+		if text != "true" && text != "false" {
+			return nil, k.unfit()
+		}
+		return text == "true", nil
 	case Texts:
 		return split(text)
 	case Entries:
@@ -171,8 +186,20 @@ func (k Key) parse(text string) (any, error) {
 		if k.Enum != nil && !slices.Contains(k.Enum, text) && (text != "" || k.Default != "") {
 			return nil, k.unfit()
 		}
+		if k.Hex > 0 && text != "" {
+			return k.hex(text)
+		}
 	}
 	return text, nil
+}
+
+// hex reads 0x and the digits of k.Hex bytes.
+func (k Key) hex(text string) (string, error) {
+	digits, prefixed := strings.CutPrefix(text, "0x")
+	if !prefixed || len(digits) != 2*k.Hex || strings.Trim(digits, "0123456789abcdefABCDEF") != "" {
+		return "", k.unfit()
+	}
+	return strings.ToLower(text), nil
 }
 
 func (k Key) unfit() error { return errors.New("want " + k.want()) }

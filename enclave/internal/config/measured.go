@@ -76,7 +76,7 @@ func (c *Config) shown(k Key) string {
 		return "unset (default " + k.Default + ")"
 	}
 	text, err := appendCanonical(nil, k.withoutPassword(v))
-	if err != nil { // only texts, numbers and lists are ever written
+	if err != nil { // only texts, numbers, switches and lists are ever written
 		return err.Error()
 	}
 	return string(text)

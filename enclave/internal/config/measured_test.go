@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/sha512"
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -63,18 +64,19 @@ func TestCanonicalRefuses(t *testing.T) {
 	}
 }
 
-// full sets every measured key.
-const full = nitro + `auth: {mode: open}
-`
+// full sets every measured key but the routes.
+var full = strings.Replace(nitro, "network: mainnet\n", customNetwork, 1) + "auth: {mode: open}\n"
 
 const (
 	fullRoutes = `, egress: [{name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}]}`
 	fullJSON   = `{"anti_slashing":{"backend":"postgres","url":"postgres://signer@db.internal:5432/slashing"},"auth":{"mode":"open"},` +
-		`"network":"mainnet","signer_state":{"backend":"dynamodb","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"},` +
+		`"custom_network":{"forks":[{"name":"altair","version":"0x20000038"},{"name":"bellatrix","version":"0x300000ab"}],` +
+		`"genesis_fork_version":"0x10000038","genesis_validators_root":"0xd61ea484febacfae5298d52a2b581f3e305a51f3112a9241b968dccf019f7b11",` +
+		`"seconds_per_slot":6,"slots_per_epoch":8},"network":"custom","signer_state":{"backend":"dynamodb","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"},` +
 		`"tee":{"egress":[{"host":"kms.eu-central-1.amazonaws.com","name":"kms","port":443,"vsock_port":8001}],"platform":"nitro",` +
 		`"role_arn":"arn:aws:iam::111122223333:role/signer"},"tls":{"mode":"atls"}}`
 	// fullDigest was computed apart from this code: printf %s "$JSON" | sha384sum.
-	fullDigest = "d162a292e0d2eb1bb78fb97d90fc6eb9ac29d4b4add0b5ca85fde89e3835450d02847fb229b46e587ffbe92ff796f2ca"
+	fullDigest = "64d33d433410c564bc0872d18ae7529eb694b96fa1e522ad64cf8198c2c6c46e99e8a1b822b8c6c97336c450356ffe6c"
 )
 
 func fullYAML() string {
@@ -105,20 +107,22 @@ func TestDigestGolden(t *testing.T) {
 func TestDigestKeeps(t *testing.T) {
 	yaml := fullYAML()
 	want := loadYAML(t, yaml).Digest()
-	lines := strings.SplitAfter(strings.TrimSuffix(yaml, "\n")+"\n", "\n")
 	reversed := ""
-	for _, line := range lines {
-		reversed = line + reversed
+	for _, section := range regexp.MustCompile(`(?m)^\S.*\n( .*\n)*`).FindAllString(yaml, -1) {
+		reversed = section + reversed
 	}
 	for name, s := range map[string]Sources{
 		"order of keys":        {YAML: []byte(reversed)},
 		"order within entries": {YAML: []byte(strings.Replace(yaml, "name: kms, host: kms.eu-central-1.amazonaws.com", "host: kms.eu-central-1.amazonaws.com, name: kms", 1))},
-		"quotes":               {YAML: []byte(strings.NewReplacer("443", `"443"`, "8001", "'8001'", "mainnet", `"mainnet"`).Replace(yaml))},
+		"quotes":               {YAML: []byte(strings.NewReplacer("443", `"443"`, "8001", "'8001'", "0x10000038", "'0x10000038'", "network: custom", `network: "custom"`).Replace(yaml))},
 		"comments":             {YAML: []byte("# hello\n" + yaml + "# bye\n")},
 		"unmeasured keys":      {YAML: []byte(yaml + "log: {level: debug}\nserver: {listen_port: 1}\nsigning: {concurrency_limit: 7}\nparent: {drain_timeout_seconds: 1}\n")},
 		"local paths":          {YAML: []byte(strings.Replace(yaml, "backend: postgres", "backend: postgres, sqlite: {path: /x}", 1))},
-		"network by variable":  {YAML: []byte(strings.Replace(yaml, "network: mainnet\n", "", 1)), Environ: []string{"CONTAINMENT_NETWORK=mainnet"}},
-		"network by flag":      {YAML: []byte(yaml), Flags: flags(t, "--network=mainnet")},
+		"unmeasured switch":    {YAML: []byte(yaml + "http: {max_concurrent_requests: 5, experimental: {batch_sign: true}}\n")},
+		"canary keys":          {YAML: []byte(yaml), Flags: flags(t, "--signing-canary-keys="+strings.Repeat("ab", 48))},
+		"upper case digits":    {YAML: []byte(strings.NewReplacer("0x300000ab", "0x300000AB", "d61ea484febacfae", "D61EA484FEBACFAE").Replace(yaml))},
+		"network by variable":  {YAML: []byte(strings.Replace(yaml, "network: custom\n", "", 1)), Environ: []string{"CONTAINMENT_NETWORK=custom"}},
+		"network by flag":      {YAML: []byte(yaml), Flags: flags(t, "--network=custom")},
 	} {
 		if got := load(t, s).Digest(); got != want {
 			t.Errorf("%s changed the digest", name)
@@ -132,7 +136,13 @@ func TestDigestChanges(t *testing.T) {
 	old := loadYAML(t, yaml)
 	changed := make(map[string]bool)
 	for _, change := range [][2]string{
-		{"mainnet", "hoodi"},
+		{customNetwork, "network: hoodi\n"},
+		{"d61ea484", "d61ea485"},
+		{"0x10000038", "0x10000039"},
+		{"slots_per_epoch: 8", "slots_per_epoch: 16"},
+		{"seconds_per_slot: 6", "seconds_per_slot: 12"},
+		{"0x300000ab", "0x300000ac"},
+		{"  forks: [", "  #forks: ["},
 		{"auth: {mode: open}\n", ""}, // the default, but no longer written
 		{"role/signer", "role/other"},
 		{"port: 443", "port: 444"},
@@ -144,6 +154,9 @@ func TestDigestChanges(t *testing.T) {
 		{"platform: nitro,", "platform: simulated, simulated: {socket_dir: a, state_dir: b},"},
 	} {
 		text := strings.Replace(yaml, change[0], change[1], 1)
+		if text == yaml {
+			t.Fatalf("%q does not stand in the configuration", change[0])
+		}
 		c := loadYAML(t, text)
 		if c.Digest() == old.Digest() {
 			t.Errorf("%q -> %q kept the digest", change[0], change[1])
@@ -170,6 +183,7 @@ func TestDiff(t *testing.T) {
 		{"nothing", base, nil},
 		{"unmeasured", base + "log: {level: debug}\n", []Change{{Key: "log.level", Old: "unset (default info)", New: `"debug"`}}},
 		{"default written", base + "tls: {mode: disabled}\n", []Change{{Key: "tls.mode", Old: "unset (default disabled)", New: `"disabled"`, Measured: true}}},
+		{"switch", base + "http: {experimental: {batch_sign: true}}\n", []Change{{Key: "http.experimental.batch_sign", Old: "unset (default false)", New: "true"}}},
 		{"list", base + "key_sources: {filesystem: {paths: [/a]}}\n", []Change{{Key: "key_sources.filesystem.paths", Old: "unset", New: `["/a"]`}}},
 		{"route", base + "tee: {egress: [{name: a, host: b, port: 1, vsock_port: 8001}]}\n", []Change{
 			{Key: "tee.egress", Old: "unset", New: `[{"host":"b","name":"a","port":1,"vsock_port":8001}]`, Measured: true},

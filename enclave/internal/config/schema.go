@@ -5,27 +5,36 @@ import (
 	"time"
 )
 
-//go:embed schema.go
-var source string
+var (
+	//go:embed schema.go
+	schemaSource string
+	//go:embed schema_platform.go
+	platformSource string
+)
 
-// Source is the text of this file, for package manual.
-func Source() string { return source }
+// Source is the text of the Go files that the structs of the configuration stand in, for package manual.
+func Source() []string { return []string{schemaSource, platformSource} }
 
 // The comments of the structs below are the manual: config.example.yaml is made from them. Each one says what the
 // value does, its unit, what zero means, and who is trusted with it. The tags say how it is named in YAML (koanf), its
-// default, its range or its closed set (enum), whether it is part of the measured digest, and, for
+// default, its range, its closed set (enum) or its bytes (hex), whether it is part of the measured digest, and, for
 // a key without a default, what the example shows.
 
 // Config is the checked configuration. Only [Load] and [LoadBytes] make one; after that nobody asks again.
 type Config struct {
 	// The main listener: the whole API in plain HTTP on platform none, health alone on the others.
 	Server Server `koanf:"server"`
+	// How requests are taken in, the same on the main and the TLS listener.
+	HTTP HTTP `koanf:"http"`
 	// Prometheus metrics, always plain HTTP.
 	Metrics Metrics `koanf:"metrics"`
 	// The network whose duties are signed. A request with another network's genesis validators root is refused with 403.
+	// custom is the network that custom_network describes, such as a devnet.
 	// There is no default: a signer on the wrong network would be silent until the first duty.
 	// Trust: measured, so that a client can pin it.
-	Network string `koanf:"network" enum:"mainnet sepolia hoodi" measured:"true" example:"hoodi"`
+	Network string `koanf:"network" enum:"mainnet sepolia hoodi holesky gnosis custom" measured:"true" example:"hoodi"`
+	// The network that network: custom stands for; refused beside any other.
+	CustomNetwork CustomNetwork `koanf:"custom_network"`
 	// What is logged, and how much of it waits for the parent.
 	Log Log `koanf:"log"`
 	// Who may ask for a signature.
@@ -36,7 +45,7 @@ type Config struct {
 	SignerState SignerState `koanf:"signer_state"`
 	// The record of what was signed, checked and written before every slashable signature (EIP-3076).
 	AntiSlashing AntiSlashing `koanf:"anti_slashing"`
-	// How many signatures are made at once.
+	// How many signatures are made at once, and for which keys none should be asked.
 	Signing Signing `koanf:"signing"`
 	// The TLS listener, a second one beside server.listen_port.
 	TLS TLS `koanf:"tls"`
@@ -61,6 +70,52 @@ type Server struct {
 	// Seconds that requests under way may take to end after SIGTERM. Zero cuts them off at once.
 	// Trust: none; a vote that is on record but whose signature was cut off can be asked for again.
 	DrainTimeout time.Duration `koanf:"drain_timeout_seconds" default:"15" range:"0-600"`
+}
+
+// HTTP is how requests are taken in.
+type HTTP struct {
+	// Requests that are inside the signer at once; further ones get 503 with Retry-After. GET /upcheck stays outside of
+	// it, so that a full signer is not taken for a dead one. Zero is refused.
+	// Trust: none; whoever reaches the port can fill it.
+	MaxConcurrentRequests int `koanf:"max_concurrent_requests" default:"8192" range:"1-65536"`
+	// What is off until asked for, and may change or go in any release.
+	Experimental Experimental `koanf:"experimental"`
+}
+
+// Experimental are parts of the API that are not promised.
+type Experimental struct {
+	// Whether POST /api/v1/eth2/sign answers, which signs one message with many keys in one request. Each signature passes
+	// the same checks as if it were asked for alone. Not measured: it is a way of asking, not whom we serve.
+	// Trust: none beyond auth.mode.
+	BatchSign bool `koanf:"batch_sign" default:"false"`
+}
+
+// CustomNetwork is a network that is not known by name. Once loaded, its hexadecimal digits are in lower case.
+type CustomNetwork struct {
+	// Genesis validators root of the network, 0x and 64 hexadecimal digits. network: custom requires it.
+	// Trust: measured. It tells this network from every other: the same keys must not serve two with one root.
+	GenesisValidatorsRoot string `koanf:"genesis_validators_root" hex:"32" measured:"true" example:"0x21b3993cb82f843dda89ebacc278cf2ef5929134510e60cde925f6d70c4798ab"`
+	// Fork version of genesis (GENESIS_FORK_VERSION), 0x and 8 hexadecimal digits. network: custom requires it.
+	// Trust: measured. Validator registrations are signed for it alone.
+	GenesisForkVersion string `koanf:"genesis_fork_version" hex:"4" measured:"true" example:"0x10000038"`
+	// Slots of an epoch (SLOTS_PER_EPOCH). Zero is refused.
+	// Trust: measured. It says which epoch a slot is in, and so for which of a request's two fork versions it is signed.
+	SlotsPerEpoch uint64 `koanf:"slots_per_epoch" default:"32" range:"1-1024" measured:"true"`
+	// Seconds of a slot (SECONDS_PER_SLOT). Zero is refused.
+	// Trust: measured. It turns slots into time; nothing is signed or refused for it.
+	SecondsPerSlot uint64 `koanf:"seconds_per_slot" default:"12" range:"1-3600" measured:"true"`
+	// Forks of the network from altair on, in their order and without a gap, down to the last one that is scheduled. A fork that is
+	// active from genesis on is listed too, with its own version. An empty list means that only phase0 is known.
+	// Trust: measured. A version decides by which fork's rules a message is read.
+	Forks []CustomFork `koanf:"forks" measured:"true"`
+}
+
+// CustomFork is one fork of a custom network.
+type CustomFork struct {
+	// Name of the fork in lower case: altair, bellatrix, capella, deneb, electra, fulu or gloas.
+	Name string `koanf:"name" enum:"altair bellatrix capella deneb electra fulu gloas" example:"altair"`
+	// Fork version, 0x and 8 hexadecimal digits, unlike genesis_fork_version and that of every other entry.
+	Version string `koanf:"version" hex:"4" example:"0x20000038"`
 }
 
 // Metrics is the metrics listener.
@@ -135,10 +190,11 @@ type AntiSlashing struct {
 	URL string `koanf:"url" url:"true" measured:"true" example:"postgres://signer@db.internal:5432/slashing?sslmode=verify-full"`
 	// The sqlite backend.
 	SQLite SQLite `koanf:"sqlite"`
-	// Seconds until a write whose outcome is still unknown is given up with 503. With signing.wait_milliseconds it stays below
-	// the 30 seconds that a request may take in all. Zero is refused.
+	// Seconds until a write whose outcome is still unknown is given up with 503. Votes that wait together are written together, so
+	// that a vote waits at most one write for its own to begin: signing.wait_milliseconds and two writes stay below the
+	// 30 seconds that a request may take in all. Zero is refused.
 	// Trust: none; without the store's answer nothing is signed.
-	WriteTimeout time.Duration `koanf:"write_timeout_seconds" default:"5" range:"1-20"`
+	WriteTimeout time.Duration `koanf:"write_timeout_seconds" default:"5" range:"1-10"`
 }
 
 // SQLite is the sqlite slashing store.
@@ -148,7 +204,7 @@ type SQLite struct {
 	Path string `koanf:"path" example:"./slashing.sqlite"`
 }
 
-// Signing bounds the signing work.
+// Signing bounds and watches the signing work. Once loaded, canary keys are 0x and 96 digits in lower case.
 type Signing struct {
 	// Signatures under way at once, from slot to signature. Zero means 16 for each CPU: a slot is also held while
 	// the slashing store writes, so there are more slots than CPUs.
@@ -156,146 +212,9 @@ type Signing struct {
 	ConcurrencyLimit int `koanf:"concurrency_limit" default:"0" range:"0-65536"`
 	// Milliseconds that a request waits for a slot before it gets 503. Zero refuses at once when all are taken.
 	// Trust: none.
-	Wait time.Duration `koanf:"wait_milliseconds" default:"1000" range:"0-5000"`
-}
-
-// TLS is the TLS listener.
-type TLS struct {
-	// disabled: no TLS listener. file: certificate and key from files. atls: attested TLS, whose certificate carries an
-	// attestation document of the enclave; platform nitro and simulated require it.
-	// Trust: measured. With disabled or file, clients cannot tell an enclave from its host.
-	Mode string `koanf:"mode" default:"disabled" enum:"disabled file atls" measured:"true"`
-	// TCP port of the TLS listener on server.listen_address; on platform nitro and simulated the parent
-	// listens there and forwards to vsock port 9443. Zero takes any free port, for tests.
-	// Trust: none beyond server.listen_address.
-	ListenPort uint16 `koanf:"listen_port" default:"9443" range:"0-65535"`
-	// Mode file.
-	File TLSFile `koanf:"file"`
-	// Mode atls.
-	ATLS ATLS `koanf:"atls"`
-}
-
-// TLSFile is where mode file finds its certificate.
-type TLSFile struct {
-	// PEM file of the certificate chain, best an absolute path. Replace it by renaming, so that it is never read half-written.
-	// Trust: whoever writes it can take the listener down, no more.
-	CertPath string `koanf:"cert_path" example:"/etc/containment-chamber/tls/tls.crt"`
-	// PEM file of the private key.
-	// Trust: whoever reads it can impersonate this signer.
-	KeyPath string `koanf:"key_path" example:"/etc/containment-chamber/tls/tls.key"`
-	// Seconds between two looks at both files. Zero reads them once, at start.
-	// Trust: none.
-	ReloadInterval time.Duration `koanf:"reload_interval_seconds" default:"60" range:"0-86400"`
-}
-
-// ATLS times the attested certificates.
-type ATLS struct {
-	// Seconds that a certificate may be valid; it never outlives the evidence in it (about three hours). Zero is refused.
-	// Trust: a longer life lets a stolen session key be used for longer.
-	CertValidity time.Duration `koanf:"cert_validity_seconds" default:"86400" range:"60-2592000"`
-	// Seconds between two certificates, each with a new key and a fresh document; shorter than
-	// cert_validity_seconds. Zero is refused.
-	// Trust: as cert_validity_seconds.
-	RotationInterval time.Duration `koanf:"rotation_interval_seconds" default:"3600" range:"10-2592000"`
-}
-
-// TEE says where the signer runs.
-type TEE struct {
-	// none: the signer alone, as a Linux process or container. nitro: AWS Nitro Enclave and parent. simulated: enclave and
-	// parent on one machine, unix sockets for vsock, a software NSM; for laptops and tests.
-	// Trust: measured. Only nitro keeps the host away from the keys; simulated proves nothing to anybody.
-	Platform string `koanf:"platform" default:"none" enum:"none nitro simulated" measured:"true"`
-	// Context identifier of the enclave on the host's vsock. Zero is refused, as is all below 4.
-	// Trust: none; clients verify what answers.
-	EnclaveCID uint32 `koanf:"enclave_cid" default:"16" range:"4-4294967294"`
-	// ARN of the IAM role whose credentials the parent relays.
-	// Trust: measured. Credentials of another role are refused.
-	RoleARN string `koanf:"role_arn" measured:"true" example:"arn:aws:iam::111122223333:role/containment-chamber"`
-	// Outbound endpoints, the route table of both processes. A host without a route cannot be reached from the enclave.
-	// An empty list allows no outbound connection.
-	// Trust: measured. The parent can refuse to forward; TLS is end to end.
-	Egress []Route `koanf:"egress" measured:"true"`
-	// Platform simulated.
-	Simulated Simulated `koanf:"simulated"`
-}
-
-// Route is one outbound endpoint, field by field a wire.Route.
-type Route struct {
-	// Name of the route in logs and metrics: lower case letters, digits and dashes, unique.
-	Name string `koanf:"name" example:"kms"`
-	// DNS name or IP address, as the enclave's client names it.
-	Host string `koanf:"host" example:"kms.eu-central-1.amazonaws.com"`
-	// TCP port.
-	Port uint16 `koanf:"port" range:"1-65535" example:"443"`
-	// Vsock port of the parent, unique, 8001 or above.
-	VsockPort uint32 `koanf:"vsock_port" range:"8001-4294967294" example:"8001"`
-}
-
-// Simulated is the platform for laptops and tests.
-type Simulated struct {
-	// Directory of the unix sockets PORT.sock that stand for vsock ports.
-	// Trust: whoever writes there can take the place of either process.
-	SocketDir string `koanf:"socket_dir" example:"./run/vsock"`
-	// Directory of the development root, made on first run.
-	// Trust: whoever reads it can forge every simulated attestation document.
-	StateDir string `koanf:"state_dir" example:"./run/state"`
-}
-
-// Parent is what the parent process alone reads. Nothing of it is measured: the parent is not trusted.
-type Parent struct {
-	// The parent's own health and metrics listener.
-	Health ParentHealth `koanf:"health"`
-	// Connections from the enclave to its routes.
-	Egress ParentEgress `koanf:"egress"`
-	// Connections from clients to the enclave.
-	Ingress ParentIngress `koanf:"ingress"`
-	// The receiver of the enclave's log lines.
-	LogSink ParentLogSink `koanf:"log_sink"`
-	// Seconds that open connections may take to end after SIGTERM; best longer than server.drain_timeout_seconds, so
-	// that the enclave is done first. Zero cuts them off at once.
-	// Trust: none.
-	DrainTimeout time.Duration `koanf:"drain_timeout_seconds" default:"20" range:"0-600"`
-}
-
-// ParentHealth is the parent's health listener.
-type ParentHealth struct {
-	// IP address of the parent's own health and metrics.
-	// Trust: they tell counts of connections and bytes.
-	ListenAddress string `koanf:"listen_address" default:"127.0.0.1"`
-	// TCP port of it. Zero takes any free port, for tests.
-	// Trust: none.
-	ListenPort uint16 `koanf:"listen_port" default:"3001" range:"0-65535"`
-}
-
-// ParentEgress bounds outbound connections.
-type ParentEgress struct {
-	// Connections open at once; further ones are refused. Zero is refused.
-	// Trust: none.
-	MaxConnections int `koanf:"max_connections" default:"1024" range:"1-65536"`
-	// Seconds until a connection attempt to a route's host is given up. Zero is refused.
-	// Trust: none.
-	ConnectTimeout time.Duration `koanf:"connect_timeout_seconds" default:"10" range:"1-300"`
-	// Seconds without a byte in either direction until a connection is closed. Zero is refused.
-	// Trust: none.
-	IdleTimeout time.Duration `koanf:"idle_timeout_seconds" default:"600" range:"1-86400"`
-}
-
-// ParentIngress bounds inbound connections.
-type ParentIngress struct {
-	// Connections open at once; further ones are refused. Zero is refused.
-	// Trust: none.
-	MaxConnections int `koanf:"max_connections" default:"4096" range:"1-65536"`
-	// Seconds until a connection attempt to the enclave is given up. Zero is refused.
-	// Trust: none.
-	ConnectTimeout time.Duration `koanf:"connect_timeout_seconds" default:"5" range:"1-300"`
-	// Seconds without a byte in either direction until a connection is closed. Zero is refused.
-	// Trust: none.
-	IdleTimeout time.Duration `koanf:"idle_timeout_seconds" default:"600" range:"1-86400"`
-}
-
-// ParentLogSink bounds the log stream.
-type ParentLogSink struct {
-	// Lines passed on each second; further ones are dropped and counted. Zero passes all.
-	// Trust: protects the host's disk from the enclave.
-	MaxLinesPerSecond int `koanf:"max_lines_per_second" default:"10000" range:"0-1000000"`
+	Wait time.Duration `koanf:"wait_milliseconds" default:"4000" range:"0-5000"`
+	// Public keys that no validator client should ever ask for: 96 hexadecimal digits each, with or without 0x. A request for
+	// one is logged as an error and counted in containment_canary_signing_total: somebody tries keys. An empty list watches for none.
+	// Trust: whoever learns which keys they are can avoid them; the parent reads this file.
+	CanaryKeys []string `koanf:"canary_keys" example:"0x93247f2209abcacf57b75a51dafae777f9dd38bc7053d1af526f220a7489a6d3a2753e5f3e8b1cfe39b56f43611df74a"`
 }

@@ -123,7 +123,7 @@ func (d *document) put(k Key, node *yaml.Node, read func(Key, *yaml.Node) (any, 
 	d.out[k.Name] = setting{value: v, origin: d.at(node)}
 }
 
-// value reads a scalar, or a list of texts. Numbers may be quoted, because values from the environment
+// value reads a scalar, or a list of texts. Numbers and switches may be quoted, because values from the environment
 // travel through the parent as text.
 func (d *document) value(k Key, node *yaml.Node) (any, error) {
 	switch node.Kind {
@@ -142,7 +142,9 @@ func (d *document) value(k Key, node *yaml.Node) (any, error) {
 
 func scalar(k Key, node *yaml.Node) (any, error) {
 	switch tag := node.ShortTag(); {
-	case tag == "!!str", tag == "!!int" && k.Kind == Number:
+	case tag == "!!str", tag == "!!int" && k.Kind == Number, tag == "!!bool" && k.Kind == Switch:
+		return k.parse(node.Value)
+	case tag == "!!int" && k.Hex > 0: // 0x10000038 without quotes is a number to YAML, but is kept as written
 		return k.parse(node.Value)
 	case tag == "!!null":
 		return nil, fmt.Errorf("has no value, want %s", k.want())

@@ -1,6 +1,7 @@
 package eth2
 
-// domainType begins a domain and says what kind of thing is signed: phase0, altair and builder specifications.
+// domainType begins a domain and says what kind of thing is signed: phase0, altair, gloas and builder
+// specifications.
 type domainType [4]byte
 
 func (k Kind) domainType() domainType {
@@ -27,6 +28,14 @@ func (k Kind) domainType() domainType {
 		return domainType{0x09}
 	case ValidatorRegistration:
 		return domainType{0, 0, 0, 1}
+	case ExecutionPayloadBid, ExecutionPayloadEnvelope:
+		return domainType{0x0b}
+	case PayloadAttestationMessage:
+		return domainType{0x0c}
+	case ProposerPreferences:
+		return domainType{0x0d}
+	case BuilderRequestAuth:
+		return domainType{0x0b, 0, 0, 1}
 	}
 	return domainType{0xff, 0xff, 0xff, 0xff} // no kind: a domain that nothing uses
 }
@@ -71,5 +80,3 @@ func onChain(k Kind, object Root, v Version, f *ForkInfo) common {
 func offChain(k Kind, object Root, v Version) common {
 	return common{kind: k, signingRoot: signingRoot(object, k, v, Root{})}
 }
-
-func epochOf(slot uint64) uint64 { return slot / SlotsPerEpoch }

@@ -1,8 +1,8 @@
 package eth2
 
 // NewAggregationSlot is a request to sign a slot, the proof of having been selected as its aggregator.
-func NewAggregationSlot(f ForkInfo, slot uint64) *DutyRequest {
-	return &DutyRequest{onChain(AggregationSlot, number(slot), f.version(epochOf(slot)), &f)}
+func (n *Network) NewAggregationSlot(f ForkInfo, slot uint64) *DutyRequest {
+	return &DutyRequest{onChain(AggregationSlot, number(slot), f.version(n.epoch(slot)), &f)}
 }
 
 // NewRandaoReveal is a request to sign an epoch, a proposer's share of the chain's randomness.
@@ -17,25 +17,34 @@ type Exit struct {
 
 // NewVoluntaryExit is a request to sign an exit. Since Deneb an exit is always signed for Capella (EIP-7044), and
 // clients disagree about who sees to it: some send Capella's version, some the current one. So every version
-// from Deneb on becomes Capella's, and any other, known to the network or not, is used as it was sent.
-func (n *Network) NewVoluntaryExit(f ForkInfo, e Exit) *DutyRequest {
+// from Deneb on becomes Capella's, and an older one is used as it was sent. A version that the network's table does
+// not have may be on either side of Deneb: it is used as sent, unless claimed, the caller's own signing root or nil,
+// is that of Capella's.
+func (n *Network) NewVoluntaryExit(f ForkInfo, e Exit, claimed *Root) *DutyRequest {
 	v := f.version(e.Epoch)
-	if n.fork(v) >= Deneb {
-		v = n.Versions[Capella-Phase0]
+	object := pair(number(e.Epoch), number(e.ValidatorIndex))
+	asSent := onChain(VoluntaryExit, object, v, &f)
+	if len(n.Versions) <= int(Capella-Phase0) {
+		return &DutyRequest{asSent}
 	}
-	return &DutyRequest{onChain(VoluntaryExit, pair(number(e.Epoch), number(e.ValidatorIndex)), v, &f)}
+	pinned := onChain(VoluntaryExit, object, n.Versions[Capella-Phase0], &f)
+	fork := n.fork(v)
+	if fork >= Deneb || fork == 0 && claimed != nil && *claimed == pinned.signingRoot {
+		return &DutyRequest{pinned}
+	}
+	return &DutyRequest{asSent}
 }
 
 // NewSyncCommitteeMessage is a request to sign a block root as a member of the sync committee.
-func NewSyncCommitteeMessage(f ForkInfo, slot uint64, beaconBlockRoot Root) *DutyRequest {
-	return &DutyRequest{onChain(SyncCommitteeMessage, beaconBlockRoot, f.version(epochOf(slot)), &f)}
+func (n *Network) NewSyncCommitteeMessage(f ForkInfo, slot uint64, beaconBlockRoot Root) *DutyRequest {
+	return &DutyRequest{onChain(SyncCommitteeMessage, beaconBlockRoot, f.version(n.epoch(slot)), &f)}
 }
 
 // NewSyncCommitteeSelectionProof is a request to sign the proof of having been selected as aggregator of a
 // subcommittee.
-func NewSyncCommitteeSelectionProof(f ForkInfo, slot, subcommittee uint64) *DutyRequest {
+func (n *Network) NewSyncCommitteeSelectionProof(f ForkInfo, slot, subcommittee uint64) *DutyRequest {
 	object := pair(number(slot), number(subcommittee))
-	return &DutyRequest{onChain(SyncCommitteeSelectionProof, object, f.version(epochOf(slot)), &f)}
+	return &DutyRequest{onChain(SyncCommitteeSelectionProof, object, f.version(n.epoch(slot)), &f)}
 }
 
 // ContributionAndProof is what the aggregator of a sync subcommittee publishes.
@@ -50,11 +59,11 @@ type ContributionAndProof struct {
 }
 
 // NewContributionAndProof is a request to sign a sync committee contribution.
-func NewContributionAndProof(f ForkInfo, c ContributionAndProof) *DutyRequest {
+func (n *Network) NewContributionAndProof(f ForkInfo, c ContributionAndProof) *DutyRequest {
 	contribution := container(number(c.Slot), c.BeaconBlockRoot, number(c.SubcommitteeIndex),
 		short(c.AggregationBits[:]), signatureRoot(&c.ContributionSignature))
 	object := container(number(c.AggregatorIndex), contribution, signatureRoot(&c.SelectionProof))
-	return &DutyRequest{onChain(SyncCommitteeContributionAndProof, object, f.version(epochOf(c.Slot)), &f)}
+	return &DutyRequest{onChain(SyncCommitteeContributionAndProof, object, f.version(n.epoch(c.Slot)), &f)}
 }
 
 // DepositMessage is what a new validator signs before the deposit is made.

@@ -17,6 +17,11 @@ const (
 	SyncCommitteeSelectionProof
 	SyncCommitteeContributionAndProof
 	ValidatorRegistration
+	ExecutionPayloadBid
+	ExecutionPayloadEnvelope
+	PayloadAttestationMessage
+	ProposerPreferences
+	BuilderRequestAuth
 )
 
 // Root is the hash-tree root of something, or a signing root.

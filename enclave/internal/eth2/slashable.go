@@ -35,10 +35,10 @@ type BlockHeader struct {
 }
 
 // NewBlock is a request to sign a block, in the domain of its slot's epoch.
-func NewBlock(f ForkInfo, h BlockHeader) *BlockRequest {
+func (n *Network) NewBlock(f ForkInfo, h BlockHeader) *BlockRequest {
 	object := container(number(h.Slot), number(h.ProposerIndex), h.ParentRoot, h.StateRoot, h.BodyRoot)
 	return &BlockRequest{
-		common: onChain(Block, object, f.version(epochOf(h.Slot)), &f),
+		common: onChain(Block, object, f.version(n.epoch(h.Slot)), &f),
 		Slot:   h.Slot,
 	}
 }

@@ -69,23 +69,58 @@ func signatureRoot(s *[96]byte) Root {
 	return container(Root(s[:chunkSize]), Root(s[chunkSize:2*chunkSize]), Root(s[2*chunkSize:]))
 }
 
+// bloomRoot is the root of a vector of 256 bytes.
+func bloomRoot(b *[256]byte) Root {
+	var chunks [len(b) / chunkSize]Root
+	for i := range chunks {
+		copy(chunks[i][:], b[i*chunkSize:])
+	}
+	return container(chunks[:]...)
+}
+
+// boolean is the root of a boolean.
+func boolean(b bool) (r Root) {
+	if b {
+		r[0] = 1
+	}
+	return r
+}
+
+// bytelist is the root of a list of at most limit bytes, which must hold no more.
+func bytelist(b []byte, limit int) Root {
+	chunks := make([]Root, (len(b)+chunkSize-1)/chunkSize)
+	for i := range chunks {
+		copy(chunks[i][:], b[i*chunkSize:])
+	}
+	return pair(merkle(chunks, depthOf((limit+chunkSize-1)/chunkSize)), number(uint64(len(b))))
+}
+
 // bitlist is the root of a bit list given in its serialised form: the bits, least significant first, and after
 // them a one that marks the length. limit, a power of two of at least 256, is the most bits it may have.
 func bitlist(serialised []byte, limit int) (Root, error) {
+	data, length, err := bitChunks(serialised, limit)
+	if err != nil {
+		return Root{}, err
+	}
+	return pair(merkle(data, depthOf(limit/(8*chunkSize))), number(uint64(length))), nil
+}
+
+// bitChunks are the chunks of a serialised bit list, without its length bit, and its length.
+func bitChunks(serialised []byte, limit int) (data []Root, length int, err error) {
 	n := len(serialised)
 	if n == 0 || serialised[n-1] == 0 {
-		return Root{}, errors.New("bit list does not end with its length bit")
+		return nil, 0, errors.New("bit list does not end with its length bit")
 	}
-	length := 8*(n-1) + bits.Len8(serialised[n-1]) - 1
+	length = 8*(n-1) + bits.Len8(serialised[n-1]) - 1
 	if length > limit {
-		return Root{}, fmt.Errorf("bit list of %d bits is longer than %d", length, limit)
+		return nil, 0, fmt.Errorf("bit list of %d bits is longer than %d", length, limit)
 	}
-	data := make([]Root, (length+8*chunkSize-1)/(8*chunkSize))
+	data = make([]Root, (length+8*chunkSize-1)/(8*chunkSize))
 	for i := range data {
 		copy(data[i][:], serialised[i*chunkSize:])
 	}
 	if last := length / 8; last < len(data)*chunkSize { // the length bit is no data
 		data[last/chunkSize][last%chunkSize] &^= 1 << (length % 8)
 	}
-	return pair(merkle(data, depthOf(limit/(8*chunkSize))), number(uint64(length))), nil
+	return data, length, nil
 }

@@ -23,14 +23,14 @@ func NewKey(scalar *bls.SecretKey) *Key { return &Key{scalar: scalar} }
 // PublicKey names the key.
 func (k *Key) PublicKey() bls.PublicKey { return k.scalar.PublicKey() }
 
-// Sign redeems the permit and signs its root. It returns an error if the permit is not for this key or was used,
+// Sign redeems the permit and signs its root, hashed by messages. It returns an error if the permit is not for this key or was used,
 // and one that wraps secret.ErrWiped if the key was dropped since it was found; the permit is then used up too.
-func (k *Key) Sign(permit slashing.Permit) (bls.Signature, error) {
+func (k *Key) Sign(permit slashing.Permit, messages *bls.Messages) (bls.Signature, error) {
 	root, err := permit.Redeem(k.PublicKey())
 	if err != nil {
 		return bls.Signature{}, fmt.Errorf("sign with %s: %w", k.PublicKey().Short(), err)
 	}
-	sig, err := k.scalar.Sign(root)
+	sig, err := k.scalar.SignMessage(messages.Of(root))
 	if err != nil {
 		return bls.Signature{}, fmt.Errorf("sign with %s: %w", k.PublicKey().Short(), err)
 	}

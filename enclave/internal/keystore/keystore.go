@@ -43,45 +43,71 @@ func (k *Keystore) Find(public bls.PublicKey) (*Key, error) {
 // PublicKeys names the keys, sorted. The slice is the caller's.
 func (k *Keystore) PublicKeys() []bls.PublicKey { return slices.Clone(k.keys.Load().sorted) }
 
+// Len says how many keys there are.
+func (k *Keystore) Len() int { return len(k.keys.Load().sorted) }
+
 // Count says how many keys came from a source.
 func (k *Keystore) Count(s Source) int { return k.keys.Load().counts[s] }
 
+// Held returns a key that came from a source; ok is false if the source has no such key.
+func (k *Keystore) Held(source Source, public bls.PublicKey) (key *Key, ok bool) {
+	key, ok = k.keys.Load().byPublic[public]
+	if !ok || key.source != source {
+		return nil, false
+	}
+	return key, true
+}
+
+// Change is what a Replace did to its source. Both lists are sorted.
+type Change struct {
+	Added   []bls.PublicKey
+	Removed []bls.PublicKey
+	// Duplicates name the newcomers that are loaded already, and wrap ErrDuplicate.
+	Duplicates []error
+}
+
 // Replace makes keys the only ones of their source, in one step, and wipes those of the source that are gone. A key
-// that is loaded already, from another source or earlier in keys, stays as it is and its newcomer is wiped: the errors
-// name those keys and wrap ErrDuplicate. A key that the source had before stays too, without an error, so that a
-// signature under way does not fail.
-func (k *Keystore) Replace(source Source, keys []*Key) []error {
+// that is loaded already, from another source or earlier in keys, stays as it is and its newcomer is wiped: it is
+// among the duplicates. A key that the source had before stays too, and is no duplicate, so that a signature under way
+// does not fail. Keys of the source itself, as Held returns them, may stand in keys.
+func (k *Keystore) Replace(source Source, keys []*Key) Change {
 	k.change.Lock()
 	defer k.change.Unlock()
-	old := k.keys.Load().byPublic
-	next := make(map[bls.PublicKey]*Key, len(old)+len(keys))
+	before := k.keys.Load()
+	old := before.byPublic
+	next := make(map[bls.PublicKey]*Key, len(old)-before.counts[source]+len(keys))
 	for public, key := range old {
 		if key.source != source {
 			next[public] = key
 		}
 	}
-	var duplicates []error
+	var c Change
 	for _, key := range keys {
 		public := key.PublicKey()
 		if holder, ok := next[public]; ok {
-			duplicates = append(duplicates, fmt.Errorf("%s of %s: %w, from %s", public, source, ErrDuplicate, holder.source))
+			c.Duplicates = append(c.Duplicates, fmt.Errorf("%s of %s: %w, from %s", public, source, ErrDuplicate, holder.source))
 			key.discard(holder)
 			continue
 		}
-		if before, ok := old[public]; ok { // of the same source
-			key.discard(before)
-			key = before
+		if holder, ok := old[public]; ok { // of the same source
+			key.discard(holder)
+			next[public] = holder
+			continue
 		}
 		key.source = source
 		next[public] = key
+		c.Added = append(c.Added, public)
 	}
 	k.keys.Store(newSet(next))
 	for public, key := range old {
 		if _, stays := next[public]; !stays {
 			key.Wipe()
+			c.Removed = append(c.Removed, public)
 		}
 	}
-	return duplicates
+	sortKeys(c.Added)
+	sortKeys(c.Removed)
+	return c
 }
 
 // discard wipes a key that another stands for, unless they are one.
@@ -106,6 +132,10 @@ func newSet(byPublic map[bls.PublicKey]*Key) *set {
 		s.sorted = append(s.sorted, public)
 		s.counts[key.source]++
 	}
-	slices.SortFunc(s.sorted, func(a, b bls.PublicKey) int { return bytes.Compare(a[:], b[:]) })
+	sortKeys(s.sorted)
 	return s
+}
+
+func sortKeys(keys []bls.PublicKey) {
+	slices.SortFunc(keys, func(a, b bls.PublicKey) int { return bytes.Compare(a[:], b[:]) })
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
@@ -49,7 +50,7 @@ func permit(t *testing.T, key bls.PublicKey) (slashing.Permit, eth2.Root) {
 func signs(t *testing.T, key *keystore.Key) error {
 	t.Helper()
 	p, root := permit(t, key.PublicKey())
-	sig, err := key.Sign(p)
+	sig, err := key.Sign(p, bls.NewMessages(1))
 	if err == nil && !bls.Verify(key.PublicKey(), root, sig) {
 		t.Error("the signature does not verify")
 	}
@@ -59,15 +60,15 @@ func signs(t *testing.T, key *keystore.Key) error {
 func TestSignRedeemsThePermit(t *testing.T) {
 	key, other := newKey(t, 1), newKey(t, 2)
 	p, root := permit(t, key.PublicKey())
-	if _, err := other.Sign(p); !errors.Is(err, slashing.ErrPermitOfAnotherKey) {
+	if _, err := other.Sign(p, bls.NewMessages(1)); !errors.Is(err, slashing.ErrPermitOfAnotherKey) {
 		t.Errorf("another key: %v", err)
 	}
-	sig, err := key.Sign(p)
+	sig, err := key.Sign(p, bls.NewMessages(1))
 	if err != nil || !bls.Verify(key.PublicKey(), root, sig) {
 		t.Errorf("signature %s, %v", sig, err)
 	}
 	for name, used := range map[string]slashing.Permit{"used": p, "zero": {}} {
-		if sig, err := key.Sign(used); err == nil || sig != (bls.Signature{}) {
+		if sig, err := key.Sign(used, bls.NewMessages(1)); err == nil || sig != (bls.Signature{}) {
 			t.Errorf("%s permit: %s, %v", name, sig, err)
 		}
 	}
@@ -83,11 +84,11 @@ func TestFindAndList(t *testing.T) {
 	for n := range byte(5) {
 		keys = append(keys, newKey(t, n))
 	}
-	if errs := k.Replace(keystore.Filesystem, keys[:3]); len(errs) != 0 {
-		t.Error(errs)
+	if c := k.Replace(keystore.Filesystem, keys[:3]); len(c.Added) != 3 || len(c.Duplicates) != 0 {
+		t.Errorf("%+v", c)
 	}
-	if errs := k.Replace(keystore.Memory, keys[3:]); len(errs) != 0 {
-		t.Error(errs)
+	if c := k.Replace(keystore.Memory, keys[3:]); len(c.Added) != 2 || len(c.Duplicates) != 0 {
+		t.Errorf("%+v", c)
 	}
 	for _, want := range keys {
 		if got, err := k.Find(want.PublicKey()); err != nil || got != want {
@@ -99,7 +100,7 @@ func TestFindAndList(t *testing.T) {
 		t.Errorf("an unknown key: %v", err)
 	}
 	list := k.PublicKeys()
-	if len(list) != 5 || !slices.IsSortedFunc(list, func(a, b bls.PublicKey) int { return bytes.Compare(a[:], b[:]) }) {
+	if len(list) != 5 || k.Len() != 5 || !slices.IsSortedFunc(list, func(a, b bls.PublicKey) int { return bytes.Compare(a[:], b[:]) }) {
 		t.Errorf("listed: %v", list)
 	}
 	list[0] = bls.PublicKey{} // the caller's own
@@ -118,9 +119,10 @@ func TestReplace(t *testing.T) {
 
 	// The same key from elsewhere, and twice: the first stays.
 	aAgain, cAgain := newKey(t, 1), newKey(t, 3)
-	errs := k.Replace(keystore.Memory, []*keystore.Key{aAgain, c, cAgain, c})
-	if len(errs) != 3 {
-		t.Fatalf("errors %v, want 3", errs)
+	change := k.Replace(keystore.Memory, []*keystore.Key{aAgain, c, cAgain, c})
+	errs := change.Duplicates
+	if len(errs) != 3 || !slices.Equal(change.Added, []bls.PublicKey{c.PublicKey()}) || change.Removed != nil {
+		t.Fatalf("%+v, want 3 duplicates", change)
 	}
 	for i, want := range []string{
 		a.PublicKey().String() + " of memory: the key is loaded already, from filesystem",
@@ -151,10 +153,21 @@ func TestReplace(t *testing.T) {
 
 	// A reload: b is gone, a is the same and stays.
 	reloaded := newKey(t, 1)
-	if errs := k.Replace(keystore.Filesystem, []*keystore.Key{reloaded}); len(errs) != 0 {
-		t.Error(errs)
+	change = k.Replace(keystore.Filesystem, []*keystore.Key{reloaded})
+	if diff := cmp.Diff(keystore.Change{Removed: []bls.PublicKey{b.PublicKey()}}, change); diff != "" {
+		t.Error(diff)
 	}
 	check("reload", []*keystore.Key{a, c}, []*keystore.Key{b, reloaded})
+
+	// A key of the source itself may come back, and is not wiped.
+	held, ok := k.Held(keystore.Filesystem, a.PublicKey())
+	if _, elsewhere := k.Held(keystore.Filesystem, c.PublicKey()); !ok || held != a || elsewhere {
+		t.Errorf("held %v %v, and one of another source %v", held, ok, elsewhere)
+	}
+	if diff := cmp.Diff(keystore.Change{}, k.Replace(keystore.Filesystem, []*keystore.Key{held})); diff != "" {
+		t.Error(diff)
+	}
+	check("itself", []*keystore.Key{a, c}, nil)
 
 	k.Wipe()
 	check("wiped", nil, []*keystore.Key{a, c})

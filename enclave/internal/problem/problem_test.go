@@ -9,7 +9,7 @@ import (
 func TestEveryKindHasItsStatusAndALabelOfItsOwn(t *testing.T) {
 	labels := map[string]Kind{}
 	for kind, status := range map[Kind]int{
-		Internal: 500, Malformed: 400, Unauthenticated: 401, Forbidden: 403, UnknownKey: 404, Slashable: 412,
+		Internal: 500, Malformed: 400, Unauthenticated: 401, Forbidden: 403, UnknownKey: 404, TooLarge: 413, Slashable: 412,
 		Sealed: 503, Overloaded: 503, StoreUnavailable: 503,
 	} {
 		if got := kind.Status(); got != status {

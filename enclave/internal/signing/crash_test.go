@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// crashChild signs until it is killed. Its votes are random and close together, so that most conflict with another. It
-// prints each signature the moment it has it.
+// crashChild signs until it is killed, one by one and in batches. Its votes are random and close together, so that most conflict
+// with another. It prints each signature the moment it has it.
 func crashChild(arg string) error {
 	var lowest uint64
 	var path string
@@ -49,13 +49,22 @@ func crashChild(arg string) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for range 4 {
+	for worker := range 4 {
 		wg.Go(func() {
 			for round := lowest; ; round++ {
 				source, target, variant := round/4+rand.Uint64N(3), round/4+2+rand.Uint64N(4), byte(rand.IntN(2))
-				sig, err := h.Sign(context.Background(), grant(h.key, eth2.Attestation), vote(source, target, variant))
-				if err == nil {
-					fmt.Fprintf(os.Stdout, "%d %d %d %x\n", source, target, variant, sig[:])
+				keys := h.all[:1]
+				if worker%2 == 0 {
+					keys = h.all[rand.IntN(4) : 4+rand.IntN(5)]
+				}
+				signatures, refusals, err := h.SignAll(context.Background(), grants(eth2.Attestation, keys...), vote(source, target, variant))
+				if err != nil {
+					panic(err)
+				}
+				for i, sig := range signatures {
+					if refusals[i] == nil {
+						fmt.Fprintf(os.Stdout, "%s %d %d %d %x\n", keys[i], source, target, variant, sig[:])
+					}
 				}
 			}
 		})
@@ -71,9 +80,9 @@ func TestCrash(t *testing.T) {
 	signed := storetest.NewHistory()
 	var next uint64
 	for range crashes {
-		for _, line := range crash(t, path, next, 5+rand.IntN(30)) {
-			vote := checkLine(t, line)
-			if err := signed.Add(bls.PublicKey{}, vote); err != nil {
+		for _, line := range crash(t, path, next, 5+rand.IntN(60)) {
+			key, vote := checkLine(t, line)
+			if err := signed.Add(key, vote); err != nil {
 				t.Fatal(err)
 			}
 			next = max(next, 4*(vote.Target-2)) // the next child begins where this one was
@@ -118,12 +127,16 @@ func crash(t *testing.T, path string, lowest uint64, lines int) (out []string) {
 }
 
 // checkLine reads a line of the child and verifies its signature.
-func checkLine(t *testing.T, line string) slashing.Attestation {
+func checkLine(t *testing.T, line string) (bls.PublicKey, slashing.Attestation) {
 	t.Helper()
 	var source, target uint64
 	var variant byte
-	var digits string
-	if _, err := fmt.Sscanf(line, "%d %d %d %s", &source, &target, &variant, &digits); err != nil {
+	var name, digits string
+	if _, err := fmt.Sscanf(line, "%s %d %d %d %s", &name, &source, &target, &variant, &digits); err != nil {
+		t.Fatalf("line %q: %v", line, err)
+	}
+	key, err := bls.ParsePublicKey(name)
+	if err != nil {
 		t.Fatalf("line %q: %v", line, err)
 	}
 	b, err := hex.DecodeString(digits)
@@ -131,10 +144,10 @@ func checkLine(t *testing.T, line string) slashing.Attestation {
 		t.Fatalf("line %q: %v", line, err)
 	}
 	root := vote(source, target, variant).SigningRoot()
-	if !bls.Verify(open(t, storetest.NewMemory(), 0, 0).key, root, bls.Signature(b)) {
+	if !bls.Verify(key, root, bls.Signature(b)) {
 		t.Errorf("line %q: the signature does not verify", line)
 	}
-	return slashing.Attestation{Source: source, Target: target, Root: root}
+	return key, slashing.Attestation{Source: source, Target: target, Root: root}
 }
 
 // TestRace: of 64 conflicting requests for one key at one time, exactly one is signed.

@@ -16,7 +16,7 @@ import (
 
 // network is a chain of the tests' own.
 func network() *eth2.Network {
-	return &eth2.Network{Name: "testnet", ValidatorsRoot: eth2.Root{0x11, 0x22}}
+	return &eth2.Network{Name: "testnet", ValidatorsRoot: eth2.Root{0x11, 0x22}, SlotsPerEpoch: 32}
 }
 
 func fork() eth2.ForkInfo { return eth2.ForkInfo{ValidatorsRoot: network().ValidatorsRoot} }
@@ -30,7 +30,7 @@ func vote(source, target uint64, variant byte) *eth2.AttestationRequest {
 }
 
 func proposal(slot uint64, variant byte) *eth2.BlockRequest {
-	return eth2.NewBlock(fork(), eth2.BlockHeader{Slot: slot, BodyRoot: eth2.Root{variant}})
+	return network().NewBlock(fork(), eth2.BlockHeader{Slot: slot, BodyRoot: eth2.Root{variant}})
 }
 
 // house is a signer with all rooms real but the store.
@@ -38,17 +38,25 @@ type house struct {
 	*Signer
 	keys     *keystore.Keystore
 	registry *prometheus.Registry
-	key      bls.PublicKey
+	key      bls.PublicKey   // the first of all
+	all      []bls.PublicKey // eight
 }
 
-// newHouse holds one key, always the same. The child of the crash test uses it too.
+// newHouse holds eight keys, always the same. The child of the crash test uses it too.
 func newHouse(store slashing.Store, concurrency int, wait time.Duration) (*house, error) {
-	scalar, err := bls.SecretKeyFromSeed(append(make([]byte, 31), 1))
-	if err != nil {
-		return nil, err
+	h := &house{keys: keystore.New(), registry: prometheus.NewRegistry()}
+	var keys []*keystore.Key
+	for i := range byte(8) {
+		scalar, err := bls.SecretKeyFromSeed(append(make([]byte, 31), i+1))
+		if err != nil {
+			return nil, err
+		}
+		h.all = append(h.all, scalar.PublicKey())
+		keys = append(keys, keystore.NewKey(scalar))
 	}
-	h := &house{keys: keystore.New(), registry: prometheus.NewRegistry(), key: scalar.PublicKey()}
-	h.keys.Replace(keystore.Memory, []*keystore.Key{keystore.NewKey(scalar)})
+	h.key = h.all[0]
+	h.keys.Replace(keystore.Memory, keys)
+	var err error
 	h.Signer, err = New(Options{
 		Network: network(), Keys: h.keys, Guard: slashing.NewGuard(store, time.Minute),
 		Concurrency: concurrency, Wait: wait, Registry: h.registry,
@@ -69,6 +77,15 @@ func open(t *testing.T, store slashing.Store, concurrency int, wait time.Duratio
 func grant(key bls.PublicKey, kind eth2.Kind) auth.Grant {
 	g, _ := auth.Open().Grant("", key, kind) // refused, it is the zero Grant, which Sign refuses
 	return g
+}
+
+// grants are what an open policy gives for several keys.
+func grants(kind eth2.Kind, keys ...bls.PublicKey) []auth.Grant {
+	all := make([]auth.Grant, len(keys))
+	for i, key := range keys {
+		all[i] = grant(key, kind)
+	}
+	return all
 }
 
 // checkSign wants a valid signature, or a problem of a kind with words.

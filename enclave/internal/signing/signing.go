@@ -20,6 +20,10 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
+// messages is how many hashed signing roots are remembered: a slot has one vote for most keys, and some aggregates and
+// sync committee messages beside it.
+const messages = 64
+
 // slotsPerCPU is the default concurrency: a slot is also held while the slashing store writes, so there are more
 // slots than CPUs.
 const slotsPerCPU = 16
@@ -41,6 +45,7 @@ type Signer struct {
 	guard   *slashing.Guard
 	wait    time.Duration
 	slots   chan struct{} // one element per request under way
+	hashed  *bls.Messages
 
 	stopping sync.RWMutex   // held for reading to enter, so that Stop never misses one who does
 	stopped  bool           // guarded by stopping
@@ -49,7 +54,7 @@ type Signer struct {
 	testHookPermitted func() // between permit and signature; nil outside tests
 }
 
-// New makes a Signer and registers its gauges.
+// New makes a Signer, and registers its metrics and those of the guard.
 func New(o Options) (*Signer, error) {
 	if o.Network == nil || o.Keys == nil || o.Guard == nil || o.Registry == nil {
 		return nil, errors.New("signing: network, keys, guard and registry are needed")
@@ -62,24 +67,12 @@ func New(o Options) (*Signer, error) {
 	}
 	s := &Signer{
 		network: o.Network, keys: o.Keys, guard: o.Guard, wait: o.Wait,
-		slots: make(chan struct{}, o.Concurrency),
+		slots: make(chan struct{}, o.Concurrency), hashed: bls.NewMessages(messages),
 	}
 	if err := s.register(o.Registry); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	return s, nil
-}
-
-func (s *Signer) register(r prometheus.Registerer) error {
-	available := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "containment_signing_semaphore_available",
-		Help: "Signing slots that are free.",
-	}, func() float64 { return float64(cap(s.slots) - len(s.slots)) })
-	limit := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "containment_signing_concurrency_limit",
-		Help: "Signing slots in all.",
-	}, func() float64 { return float64(cap(s.slots)) })
-	return errors.Join(r.Register(available), r.Register(limit))
 }
 
 // Sign answers one request with the key that the grant names. Nothing is written for a key we do not hold; nothing
@@ -106,12 +99,17 @@ func (s *Signer) Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (
 	if err != nil {
 		return bls.Signature{}, err
 	}
+	return s.redeem(key, permit)
+}
+
+// redeem turns a permit into the signature.
+func (s *Signer) redeem(key *keystore.Key, permit slashing.Permit) (bls.Signature, error) {
 	if s.testHookPermitted != nil {
 		s.testHookPermitted()
 	}
-	sig, err := key.Sign(permit)
+	sig, err := key.Sign(permit, s.hashed)
 	if errors.Is(err, secret.ErrWiped) {
-		return bls.Signature{}, problem.Wrap(problem.UnknownKey, err, "no key "+public.String()+" is loaded any more")
+		return bls.Signature{}, problem.Wrap(problem.UnknownKey, err, "no key "+key.PublicKey().String()+" is loaded any more")
 	}
 	return sig, err
 }

@@ -126,7 +126,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-func TestGauges(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, held, release := occupied(t, 0)
 		check := func(when, want string) {
@@ -137,16 +137,18 @@ func TestGauges(t *testing.T) {
 			}
 			got := ""
 			for _, f := range families {
-				got += fmt.Sprintf("%s %v ", f.GetName(), f.GetMetric()[0].GetGauge().GetValue())
+				m := f.GetMetric()[0]
+				got += fmt.Sprintf("%s %v ", f.GetName(), m.GetGauge().GetValue()+float64(m.GetHistogram().GetSampleCount()))
 			}
 			if got != want {
 				t.Errorf("%s: %s, want %s", when, got, want)
 			}
 		}
-		check("held", "containment_signing_concurrency_limit 1 containment_signing_semaphore_available 0 ")
+		const writes = "containment_slashing_write_duration_seconds 1 containment_slashing_write_votes 1 "
+		check("held", "containment_signing_concurrency_limit 1 containment_signing_semaphore_available 0 "+writes)
 		release()
 		<-held
 		synctest.Wait()
-		check("free", "containment_signing_concurrency_limit 1 containment_signing_semaphore_available 1 ")
+		check("free", "containment_signing_concurrency_limit 1 containment_signing_semaphore_available 1 "+writes)
 	})
 }

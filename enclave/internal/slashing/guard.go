@@ -13,20 +13,24 @@ import (
 
 // Guard hands out permits: for what can be slashed, once it is on record. It is safe for concurrent use.
 type Guard struct {
-	store Store
-	limit time.Duration
+	writer *writer
 }
 
 // NewGuard makes a guard over a store, which stays the caller's to close. limit bounds one write.
 func NewGuard(store Store, limit time.Duration) *Guard {
-	return &Guard{store: store, limit: limit}
+	return &Guard{writer: &writer{store: store, limit: limit, wrote: func(int, time.Duration, error) {}}}
 }
 
-// WriteLimit is the most time that one write takes.
-func (g *Guard) WriteLimit() time.Duration { return g.limit }
+// OnWrite has f told of each write to the store: how many votes shared it, how long it took, and the store's error. It is set
+// before the guard is used, and f must not wait.
+func (g *Guard) OnWrite(f func(votes int, took time.Duration, err error)) { g.writer.wrote = f }
+
+// WriteLimit is the most time that one write takes. A vote waits at most for one other write before its own begins, unless
+// votes of the same key are before it.
+func (g *Guard) WriteLimit() time.Duration { return g.writer.limit }
 
 // Check returns nil if votes can be recorded now, and else why not.
-func (g *Guard) Check(ctx context.Context) error { return g.store.Check(ctx) }
+func (g *Guard) Check(ctx context.Context) error { return g.writer.store.Check(ctx) }
 
 // Permit allows the key to sign the request, once, and first puts on record what can be slashed. The vote may be
 // on record even if Permit fails; nothing may then be signed, and asking again is safe.
@@ -34,15 +38,34 @@ func (g *Guard) Check(ctx context.Context) error { return g.store.Check(ctx) }
 // The error is a problem.Slashable with the rule's reason, wrapping ErrRefused; a problem.StoreUnavailable, wrapping
 // ErrUnavailable or ErrOutcomeUnknown; or a problem.Overloaded if ctx leaves less time than one write may take.
 func (g *Guard) Permit(ctx context.Context, key bls.PublicKey, req eth2.Request) (Permit, error) {
+	var permit [1]Permit
+	var err [1]error
+	g.permit(ctx, []bls.PublicKey{key}, req, permit[:], err[:])
+	return permit[0], err[0]
+}
+
+// PermitAll is Permit for many keys, in their order, that may share one write. For each key either the permit or the error is set.
+func (g *Guard) PermitAll(ctx context.Context, keys []bls.PublicKey, req eth2.Request) ([]Permit, []error) {
+	permits, errs := make([]Permit, len(keys)), make([]error, len(keys))
+	g.permit(ctx, keys, req, permits, errs)
+	return permits, errs
+}
+
+func (g *Guard) permit(ctx context.Context, keys []bls.PublicKey, req eth2.Request, permits []Permit, errs []error) {
 	switch r := req.(type) { // exhaustive: the set of requests is closed
 	case *eth2.AttestationRequest:
-		return g.record(ctx, key, Attestation{Source: r.Source, Target: r.Target, Root: r.SigningRoot()}, r.SigningRoot())
+		g.record(ctx, keys, Attestation{Source: r.Source, Target: r.Target, Root: r.SigningRoot()}, r.SigningRoot(), permits, errs)
 	case *eth2.BlockRequest:
-		return g.record(ctx, key, Block{Slot: r.Slot, Root: r.SigningRoot()}, r.SigningRoot())
+		g.record(ctx, keys, Block{Slot: r.Slot, Root: r.SigningRoot()}, r.SigningRoot(), permits, errs)
 	case *eth2.DutyRequest:
-		return g.Exempt(key, r)
+		for i, key := range keys {
+			permits[i], errs[i] = g.Exempt(key, r)
+		}
+	default:
+		for i := range keys {
+			errs[i] = fmt.Errorf("no slashing rule for a %T", req)
+		}
 	}
-	return Permit{}, fmt.Errorf("no slashing rule for a %T", req)
 }
 
 // Exempt allows the key to sign, once and without a record, a duty whose kind no slashing condition knows.
@@ -50,7 +73,8 @@ func (g *Guard) Exempt(key bls.PublicKey, req *eth2.DutyRequest) (Permit, error)
 	switch req.Kind() {
 	case eth2.AggregationSlot, eth2.AggregateAndProof, eth2.Deposit, eth2.RandaoReveal, eth2.VoluntaryExit,
 		eth2.SyncCommitteeMessage, eth2.SyncCommitteeSelectionProof, eth2.SyncCommitteeContributionAndProof,
-		eth2.ValidatorRegistration:
+		eth2.ValidatorRegistration, eth2.ExecutionPayloadBid, eth2.ExecutionPayloadEnvelope,
+		eth2.PayloadAttestationMessage, eth2.ProposerPreferences, eth2.BuilderRequestAuth:
 		return newPermit(key, req.SigningRoot()), nil
 	case eth2.Attestation, eth2.Block:
 	}
@@ -58,36 +82,48 @@ func (g *Guard) Exempt(key bls.PublicKey, req *eth2.DutyRequest) (Permit, error)
 }
 
 // record is the only way from a vote to a permit.
-func (g *Guard) record(ctx context.Context, key bls.PublicKey, vote Vote, root eth2.Root) (Permit, error) {
-	// What no record can make right need not trouble the store.
+func (g *Guard) record(ctx context.Context, keys []bls.PublicKey, vote Vote, root eth2.Root, permits []Permit, errs []error) {
+	if err := g.hopeless(ctx, vote); err != nil {
+		for i := range keys {
+			errs[i] = err
+		}
+		return
+	}
+	claims := make([]Claim, len(keys))
+	for i, key := range keys {
+		claims[i] = Claim{Key: key, Vote: vote}
+	}
+	for i, t := range g.writer.submit(ctx, claims...) {
+		<-t.done
+		if errs[i] = t.refusal(); errs[i] == nil {
+			permits[i] = newPermit(keys[i], root)
+		}
+	}
+}
+
+// hopeless refuses what need not trouble the store: what no record can make right, and what nobody would wait for.
+func (g *Guard) hopeless(ctx context.Context, vote Vote) error {
 	if v := Judge(nil, vote); !v.Allowed() {
-		return Permit{}, problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
+		return problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
 	}
-	// Nobody would wait for the answer.
-	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(deadline) < g.limit {
-		return Permit{}, problem.New(problem.Overloaded, "too little time is left to record the vote; nothing was recorded")
-	}
-	// A caller that hangs up from now on must not undo a write that others may share.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.limit)
-	defer cancel()
-	outcomes, err := g.store.Advance(ctx, []Claim{{Key: key, Vote: vote}}) // from here the vote may be on record
+	return g.writer.late(ctx)
+}
+
+// refusal is nil if the claim, and no other, is what stands on record.
+func (t *ticket) refusal() error {
 	switch {
-	case err != nil:
-		return Permit{}, unrecorded(err)
-	case len(outcomes) != 1:
-		return Permit{}, unrecorded(fmt.Errorf("%d outcomes for one claim", len(outcomes)))
-	case outcomes[0].Err != nil:
-		return Permit{}, unrecorded(outcomes[0].Err)
+	case t.err != nil:
+		return t.err
+	case t.outcome.Err != nil:
+		return unrecorded(t.outcome.Err)
+	case t.outcome.Standing == t.claim.Vote:
+		return nil
 	}
-	standing := outcomes[0].Standing
-	if standing == vote {
-		return newPermit(key, root), nil
-	}
-	v := Judge(standing, vote)
+	v := Judge(t.outcome.Standing, t.claim.Vote)
 	if v.Allowed() {
-		return Permit{}, unrecorded(errors.New("the store did not record a vote that the rule allows"))
+		return unrecorded(errors.New("the store did not record a vote that the rule allows"))
 	}
-	return Permit{}, problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
+	return problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
 }
 
 // unrecorded is the answer to a write that failed. An error that does not say that nothing was stored is taken for

@@ -27,7 +27,8 @@ func vote(source, target uint64, variant byte) *eth2.AttestationRequest {
 }
 
 func proposal(slot uint64, variant byte) *eth2.BlockRequest {
-	return eth2.NewBlock(eth2.ForkInfo{}, eth2.BlockHeader{Slot: slot, BodyRoot: eth2.Root{variant}})
+	chain := &eth2.Network{SlotsPerEpoch: 32}
+	return chain.NewBlock(eth2.ForkInfo{}, eth2.BlockHeader{Slot: slot, BodyRoot: eth2.Root{variant}})
 }
 
 func newGuard(store slashing.Store) *slashing.Guard { return slashing.NewGuard(store, time.Minute) }

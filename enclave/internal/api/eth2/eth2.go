@@ -1,4 +1,4 @@
-// Package eth2 answers the Web3Signer eth2 calls: signing, and the list of public keys.
+// Package eth2 answers the Web3Signer eth2 calls: signing, one key at a time or many, and the list of public keys.
 package eth2
 
 import (
@@ -21,13 +21,11 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 )
 
-// maxBody is the most bytes in the body of a request. The largest one signed is an aggregate, whose bit list makes
-// 32 KiB of text at its limit.
-const maxBody = 128 << 10
-
 // signer signs what was granted. Its errors are refusals of package problem; it is safe for concurrent use.
 type signer interface {
 	Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (bls.Signature, error)
+	// SignAll returns a signature or a refusal for each grant, in order, or an error for all of them.
+	SignAll(ctx context.Context, grants []auth.Grant, req eth2.Request) (signatures []bls.Signature, refusals []error, err error)
 }
 
 // keys lists the keys that can sign now. The list belongs to the callee and is not changed.
@@ -40,20 +38,22 @@ type policies interface {
 	Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error)
 }
 
-// Deps are what the calls need. All are required.
+// Deps are what the calls need. All but Canaries are required.
 type Deps struct {
 	Network  *eth2.Network
 	Policies policies
 	Signer   signer
 	Keys     keys
+	Canaries []bls.PublicKey       // keys that nobody should ever ask for
 	Log      *zap.Logger           // one line per signing request
-	Registry prometheus.Registerer // gets containment_signing_… and containment_slashing_…
+	Registry prometheus.Registerer // gets containment_signing_…, containment_slashing_… and containment_canary_…
 }
 
 // API answers the calls.
 type API struct {
-	deps    Deps
-	metrics *metrics
+	deps     Deps
+	metrics  *metrics
+	canaries map[bls.PublicKey]bool
 }
 
 // New makes the calls' handlers. It fails if their metrics are registered already.
@@ -62,16 +62,24 @@ func New(d Deps) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{deps: d, metrics: m}, nil
+	a := &API{deps: d, metrics: m, canaries: make(map[bls.PublicKey]bool, len(d.Canaries))}
+	for _, key := range d.Canaries {
+		a.canaries[key] = true
+	}
+	return a, nil
 }
 
-// Register adds the two routes.
-func (a *API) Register(mux *http.ServeMux) {
+// Register adds the routes.
+func (a *API) Register(mux api.Router) {
 	mux.HandleFunc("POST "+signRoute, a.sign)
 	mux.HandleFunc("GET /api/v1/eth2/publicKeys", a.publicKeys)
+	mux.HandleFunc("GET /api/v1/eth2/highWatermark", a.highWatermark)
 }
 
 const signRoute = "/api/v1/eth2/sign/{identifier}"
+
+// errPanic stands for the outcome until there is one.
+var errPanic = errors.New("the request was not answered: panic")
 
 // event is what the log and the metrics learn of a request. Fields stay zero as long as they are not known.
 type event struct {
@@ -83,10 +91,10 @@ type event struct {
 
 func (a *API) sign(w http.ResponseWriter, r *http.Request) {
 	// The error stays if answer panics, so that no panic is counted as a signature.
-	e := event{began: time.Now(), err: errors.New("the request was not answered: panic")}
+	e := event{began: time.Now(), err: errPanic}
 	defer func() { a.record(&e) }()
 	var signature bls.Signature
-	if signature, e.err = a.answer(w, r, &e); e.err != nil {
+	if signature, e.err = a.answer(r, &e); e.err != nil {
 		api.WriteProblem(w, e.err)
 		return
 	}
@@ -95,12 +103,12 @@ func (a *API) sign(w http.ResponseWriter, r *http.Request) {
 
 // answer reads the request wholly before it asks who the caller is, because a grant is for one key and one kind.
 // Nothing is signed without the grant.
-func (a *API) answer(w http.ResponseWriter, r *http.Request, e *event) (bls.Signature, error) {
+func (a *API) answer(r *http.Request, e *event) (bls.Signature, error) {
 	var err error
 	if e.key, err = bls.ParsePublicKey(r.PathValue("identifier")); err != nil {
 		return bls.Signature{}, problem.New(problem.Malformed, "identifier: %s", err)
 	}
-	body, err := readBody(w, r)
+	body, err := api.ReadBody(r)
 	if err != nil {
 		return bls.Signature{}, err
 	}
@@ -113,17 +121,6 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, e *event) (bls.Sign
 		return bls.Signature{}, err
 	}
 	return a.deps.Signer.Sign(r.Context(), grant, req)
-}
-
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, problem.New(problem.Malformed, "body is larger than %d bytes", maxBody)
-	}
-	if err != nil {
-		return nil, problem.Wrap(problem.Malformed, err, "body could not be read")
-	}
-	return body, nil
 }
 
 // credential is the caller's token: a bearer token, or the password of Basic credentials, which is the only form

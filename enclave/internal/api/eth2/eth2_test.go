@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
@@ -48,6 +49,22 @@ func (d *desk) Sign(_ context.Context, g auth.Grant, req eth2.Request) (bls.Sign
 	return bls.Signature{0xb3, 95: 0x01}, nil
 }
 
+// SignAll refuses the key 0xb0…, and signs with all others.
+func (d *desk) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Request) (signatures []bls.Signature, refusals []error, err error) {
+	if d.signErr != nil {
+		return nil, nil, d.signErr
+	}
+	signatures, refusals = make([]bls.Signature, len(grants)), make([]error, len(grants))
+	for i, g := range grants {
+		if g.Key()[0] == 0xb0 {
+			refusals[i] = problem.Wrap(problem.Slashable, errors.New("10.0.0.7"), "surrounds \"it\"")
+			continue
+		}
+		signatures[i], refusals[i] = d.Sign(ctx, g, req)
+	}
+	return signatures, refusals, nil
+}
+
 func (d *desk) PublicKeys() []bls.PublicKey { return d.list }
 
 // asked remembers the credentials that came, and answers with err if it has one.
@@ -69,12 +86,13 @@ func newDesk(t *testing.T) *desk {
 	core, lines := observer.New(zapcore.DebugLevel)
 	d := &desk{policies: auth.Open(), lines: lines, registry: prometheus.NewRegistry(), mux: http.NewServeMux()}
 	a, err := New(Deps{
-		Network: hoodi(t), Policies: d, Signer: d, Keys: d, Log: zap.New(core), Registry: d.registry,
+		Network: hoodi(t), Policies: d, Signer: d, Keys: d, Canaries: []bls.PublicKey{{0xca}}, Log: zap.New(core), Registry: d.registry,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.Register(d.mux)
+	a.RegisterBatch(d.mux)
 	return d
 }
 
@@ -224,7 +242,7 @@ func TestRefusals(t *testing.T) {
 		"short key":    {keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96 hexadecimal digits", 0, 0},
 		"key no hex":   {"zz" + keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96", 0, 0},
 		"no body":      {keyText, "", nil, nil, 400, "body is not JSON", 0, 0},
-		"huge body":    {keyText, `{"x":"` + strings.Repeat("x", maxBody) + `"}`, nil, nil, 400, "body is larger than 131072 bytes", 0, 0},
+		"huge body":    {keyText, `{"x":"` + strings.Repeat("x", api.MaxBody) + `"}`, nil, nil, 413, "body is larger than 33554432 bytes", 0, 0},
 		"full body":    {keyText, goldenBody(t, "BLOCK (DEPRECATED)"), nil, nil, 400, "block: is a full block", 0, 0},
 		"no token":     {keyText, attestationBody, problem.New(problem.Unauthenticated, "a token is needed"), nil, 401, "a token is needed", 1, 0},
 		"policy":       {keyText, attestationBody, problem.New(problem.Forbidden, "not for you"), nil, 403, "not for you", 1, 0},
@@ -291,7 +309,7 @@ func TestBrokenBody(t *testing.T) {
 	d := newDesk(t)
 	w := httptest.NewRecorder()
 	d.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/eth2/sign/"+keyText, failing{}))
-	checkRefused(t, w, http.StatusBadRequest, "body could not be read")
+	checkRefused(t, w, http.StatusBadRequest, "body broke off")
 	if strings.Contains(w.Body.String(), "10.0.0.7") || len(d.signed) != 0 {
 		t.Errorf("%s, %d signed", w.Body, len(d.signed))
 	}

@@ -17,12 +17,19 @@ type goldenCase struct {
 
 // goldenNetwork is where the golden cases come from: a test network that is in no table.
 func goldenNetwork() *eth2.Network {
-	return &eth2.Network{Name: "golden", GenesisForkVersion: eth2.Version{0, 0, 0, 1}}
+	return &eth2.Network{Name: "golden", GenesisForkVersion: eth2.Version{0, 0, 0, 1}, SlotsPerEpoch: 32}
 }
 
-func golden(tb testing.TB) []goldenCase {
+// golden are the examples of Web3Signer's own description of its API.
+func golden(tb testing.TB) []goldenCase { return goldenFile(tb, "golden-sign.json", 25) }
+
+// goldenGloas are requests on hoodi whose signing roots were computed with @lodestar/types, in every shape that
+// clients send.
+func goldenGloas(tb testing.TB) []goldenCase { return goldenFile(tb, "gloas-sign.json", 14) }
+
+func goldenFile(tb testing.TB, name string, cases int) []goldenCase {
 	tb.Helper()
-	raw, err := os.ReadFile("../../eth2/testdata/golden-sign.json")
+	raw, err := os.ReadFile("../../eth2/testdata/" + name)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -32,15 +39,15 @@ func golden(tb testing.TB) []goldenCase {
 	if err := json.Unmarshal(raw, &file); err != nil {
 		tb.Fatal(err)
 	}
-	if len(file.Cases) != 25 {
-		tb.Fatalf("%d golden cases, want 25", len(file.Cases))
+	if len(file.Cases) != cases {
+		tb.Fatalf("%d golden cases in %s, want %d", len(file.Cases), name, cases)
 	}
 	return file.Cases
 }
 
 func goldenBody(tb testing.TB, name string) string {
 	tb.Helper()
-	for _, c := range golden(tb) {
+	for _, c := range append(golden(tb), goldenGloas(tb)...) {
 		if c.Name == name {
 			return string(c.Body)
 		}
@@ -83,5 +90,37 @@ func TestGolden(t *testing.T) {
 	}
 	if refused != 3 {
 		t.Errorf("%d full bodies refused, want 3", refused)
+	}
+}
+
+func TestGoldenGloas(t *testing.T) {
+	kinds := map[eth2.Kind]int{}
+	for _, c := range goldenGloas(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			var body struct{ Type, SigningRoot string }
+			if err := json.Unmarshal(c.Body, &body); err != nil {
+				t.Fatal(err)
+			}
+			kind, req, err := decode(hoodi(t), c.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds[kind]++
+			root := req.SigningRoot()
+			if got := "0x" + hex.EncodeToString(root[:]); got != body.SigningRoot {
+				t.Errorf("signing root %s, want %s", got, body.SigningRoot)
+			}
+			if parsed, _ := eth2.ParseKind(body.Type); req.Kind() != kind || kind != parsed {
+				t.Errorf("kind %v of request and %v of body type %s", req.Kind(), kind, body.Type)
+			}
+			if _, network := req.ValidatorsRoot(); network == (kind == eth2.BuilderRequestAuth) {
+				t.Errorf("domain belongs to a chain: %v", network)
+			}
+		})
+	}
+	for k := eth2.ExecutionPayloadBid; k <= eth2.BuilderRequestAuth; k++ {
+		if kinds[k] == 0 {
+			t.Errorf("no case of kind %s", k)
+		}
 	}
 }

@@ -29,6 +29,7 @@ func TestRecord(t *testing.T) {
 				"containment_signing_requests_total operation=ATTESTATION status=200": 1,
 				"containment_signing_duration_seconds operation=ATTESTATION":          1,
 				"containment_slashing_rejections_total":                               0,
+				"containment_canary_signing_total":                                    0,
 			},
 		},
 		"slashable": {
@@ -38,6 +39,7 @@ func TestRecord(t *testing.T) {
 				"containment_signing_requests_total operation=ATTESTATION status=412": 1,
 				"containment_signing_duration_seconds operation=ATTESTATION":          1,
 				"containment_slashing_rejections_total":                               1,
+				"containment_canary_signing_total":                                    0,
 			},
 		},
 		"our fault, with its cause": {
@@ -47,6 +49,7 @@ func TestRecord(t *testing.T) {
 				"containment_signing_requests_total operation=ATTESTATION status=500": 1,
 				"containment_signing_duration_seconds operation=ATTESTATION":          1,
 				"containment_slashing_rejections_total":                               0,
+				"containment_canary_signing_total":                                    0,
 			},
 		},
 		"malformed, type known": {
@@ -56,6 +59,7 @@ func TestRecord(t *testing.T) {
 				"containment_signing_requests_total operation=DEPOSIT status=400": 1,
 				"containment_signing_duration_seconds operation=DEPOSIT":          1,
 				"containment_slashing_rejections_total":                           0,
+				"containment_canary_signing_total":                                0,
 			},
 		},
 		"malformed, type unknown": {
@@ -65,6 +69,7 @@ func TestRecord(t *testing.T) {
 				"containment_signing_requests_total operation=UNKNOWN status=400": 1,
 				"containment_signing_duration_seconds operation=UNKNOWN":          1,
 				"containment_slashing_rejections_total":                           0,
+				"containment_canary_signing_total":                                0,
 			},
 		},
 	} {
@@ -116,7 +121,7 @@ func TestPanicIsNoSignature(t *testing.T) {
 		t.Errorf("%v %v", lines[0].Level, got)
 	}
 	counts := d.counts(t)
-	if counts["containment_signing_requests_total operation=ATTESTATION status=500"] != 1 || len(counts) != 3 {
+	if counts["containment_signing_requests_total operation=ATTESTATION status=500"] != 1 || len(counts) != 4 {
 		t.Errorf("counted %v", counts)
 	}
 }

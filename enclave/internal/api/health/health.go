@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 )
 
 // checkTimeout bounds one check, so that a store that hangs makes an answer and not a wait.
@@ -35,6 +38,7 @@ type Health struct {
 	progress Progress
 	checks   atomic.Pointer[[]Check] // set once, when the parts exist
 	draining atomic.Bool
+	latest   atomic.Pointer[outcome] // of the last look at all checks; nil before
 }
 
 // New makes the answers of a process that is starting.
@@ -57,7 +61,7 @@ func (h *Health) Starting() (stage string, reason error, ok bool) {
 }
 
 // Register adds the three routes.
-func (h *Health) Register(mux *http.ServeMux) {
+func (h *Health) Register(mux api.Router) {
 	mux.HandleFunc("GET /upcheck", upcheck)
 	mux.HandleFunc("GET /healthcheck", h.healthcheck)
 	mux.HandleFunc("GET /readyz", h.readyz)
@@ -87,13 +91,14 @@ type answer struct {
 }
 
 func (h *Health) healthcheck(w http.ResponseWriter, r *http.Request) {
-	h.write(w, h.ask(r.Context(), func(Check) bool { return true }))
+	write(w, h.judge(r.Context()))
 }
 
 func (h *Health) readyz(w http.ResponseWriter, r *http.Request) {
-	h.write(w, h.ask(r.Context(), func(c Check) bool { return c.Replica }))
+	write(w, h.ask(r.Context(), func(c Check) bool { return c.Replica }))
 }
 
+// ask returns the check "boot" and those that are wanted.
 func (h *Health) ask(ctx context.Context, wanted func(Check) bool) []result {
 	results := []result{h.boot()}
 	for _, c := range *h.checks.Load() {
@@ -139,15 +144,16 @@ const (
 	down = "DOWN"
 )
 
-func (h *Health) write(w http.ResponseWriter, results []result) {
-	a := answer{Status: up, Checks: results, Outcome: up}
-	code := http.StatusOK
-	for _, r := range results {
-		if r.Status == down {
-			a.Status, a.Outcome, code = down, down, http.StatusServiceUnavailable
-		}
+func write(w http.ResponseWriter, results []result) {
+	a, code := answer{Status: up, Checks: results, Outcome: up}, http.StatusOK
+	if !allUp(results) {
+		a.Status, a.Outcome, code = down, down, http.StatusServiceUnavailable
 	}
 	writeJSON(w, code, a)
+}
+
+func allUp(results []result) bool {
+	return !slices.ContainsFunc(results, func(r result) bool { return r.Status == down })
 }
 
 func writeJSON(w http.ResponseWriter, code int, body any) {

@@ -53,20 +53,22 @@ type writer struct {
 }
 
 func newWriter() (*writer, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "schema.go", config.Source(), parser.ParseComments)
-	if err != nil {
-		return nil, fmt.Errorf("read the comments of the configuration: %w", err)
-	}
 	w := &writer{comments: make(map[string]string), sections: make(map[string]string)}
 	structs := make(map[string]*ast.StructType)
-	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.TypeSpec); ok {
-			if s, ok := spec.Type.(*ast.StructType); ok {
-				structs[spec.Name.Name] = s
-			}
+	for _, text := range config.Source() {
+		file, err := parser.ParseFile(token.NewFileSet(), "", text, parser.ParseComments)
+		if err != nil {
+			return nil, fmt.Errorf("read the comments of the configuration: %w", err)
 		}
-		return true
-	})
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				if s, ok := spec.Type.(*ast.StructType); ok {
+					structs[spec.Name.Name] = s
+				}
+			}
+			return true
+		})
+	}
 	w.collect("", "Config", structs)
 	return w, nil
 }
@@ -135,6 +137,8 @@ func facts(k config.Key) string {
 		parts = append(parts, "One of: "+strings.Join(k.Enum, ", ")+".")
 	}
 	switch {
+	case k.Kind == config.Switch:
+		parts = append(parts, "One of: true, false. Default: "+k.Default+".")
 	case k.Kind == config.Number:
 		parts = append(parts, fmt.Sprintf("Default: %s; range %d to %d.", k.Default, k.Min, k.Max))
 	case k.Default != "":
@@ -173,7 +177,7 @@ func (w *writer) entries(depth int, name string, k config.Key) {
 func (w *writer) comment(depth int, key, text string) {
 	text = strings.TrimSpace(text)
 	if text == "" && w.err == nil {
-		w.err = fmt.Errorf("%s has no comment in schema.go", key)
+		w.err = fmt.Errorf("%s has no comment in the configuration's structs", key)
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		w.line(depth, strings.TrimRight("# "+line, " "))

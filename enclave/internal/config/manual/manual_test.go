@@ -45,13 +45,17 @@ func TestExampleLoads(t *testing.T) {
 	}
 }
 
-// TestCommentedKeysLoad takes the mark away from every key. All of them together contradict the rules of platform none
-// nowhere, so the whole file loads, and nothing but the store's URL is unused.
+// TestCommentedKeysLoad takes the mark away from every key, and calls the network custom, because its section is there too. All of
+// them together contradict the rules of platform none nowhere, so the whole file loads, and nothing but the store's URL is unused.
 func TestCommentedKeysLoad(t *testing.T) {
 	all := regexp.MustCompile(`(?m)^( *)#(\S|  )`).ReplaceAllString(example(t), "$1$2")
+	all = strings.Replace(all, "\nnetwork: hoodi\n", "\nnetwork: custom\n", 1)
 	c, err := config.LoadBytes([]byte(all))
 	if err != nil {
 		t.Fatalf("%v\nin\n%s", err, all)
+	}
+	if len(c.CustomNetwork.Forks) != 1 || len(c.Signing.CanaryKeys) != 1 {
+		t.Errorf("got %+v", c)
 	}
 	if len(c.TEE.Egress) != 1 || c.SignerState.Backend != "dynamodb" || len(c.KeySources.Filesystem.Paths) != 1 {
 		t.Errorf("got %+v", c)

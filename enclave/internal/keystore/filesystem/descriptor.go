@@ -47,15 +47,6 @@ func fields(kind string) []string {
 	return nil
 }
 
-func readDescriptor(path string) (*descriptor, error) {
-	b, err := readFile(path, maxDescriptor)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(b)
-	return parseDescriptor(b, filepath.Dir(path))
-}
-
 // parseDescriptor reads a descriptor whose relative paths start at dir. Its errors never quote a value, nor the
 // parser's own words, which do: any part of the file may be the key.
 func parseDescriptor(b []byte, dir string) (*descriptor, error) {
@@ -148,10 +139,9 @@ func malformedYAML(err error) error {
 	return errors.New("not valid YAML")
 }
 
-// rawKey is the key of a file-raw. Our copies of it are wiped; that of the YAML parser is left to the garbage
-// collector, which is one more reason to keep keys in keystores.
+// rawKey is the key of a file-raw, whose text the caller clears. The YAML parser's copy is left to the garbage collector, which
+// is one more reason to keep keys in keystores.
 func (d *descriptor) rawKey() (*bls.SecretKey, error) {
-	defer clear(d.private)
 	digits := bytes.TrimPrefix(d.private, []byte("0x"))
 	b := make([]byte, hex.DecodedLen(len(digits)))
 	if _, err := hex.Decode(b, digits); err != nil || len(b) != bls.SecretKeySize {
@@ -165,23 +155,30 @@ func (d *descriptor) rawKey() (*bls.SecretKey, error) {
 	return key, nil
 }
 
-// unlock is the key of a file-keystore.
-func (d *descriptor) unlock() (*bls.SecretKey, error) {
-	text, err := readFile(d.keystoreFile, maxKeystore)
+// locked is a keystore with its password, in files.
+type locked struct{ keystoreFile, passwordFile string }
+
+// read reads both files. The password is the caller's to clear.
+func (l *locked) read() (text, password []byte, err error) {
+	text, err = readFile(l.keystoreFile, maxKeystore)
 	if err != nil {
-		return nil, fmt.Errorf("keystore %s: %w", d.keystoreFile, err)
+		return nil, nil, fmt.Errorf("keystore %s: %w", l.keystoreFile, err)
 	}
-	password, err := readFile(d.passwordFile, maxPassword)
+	password, err = readFile(l.passwordFile, maxPassword)
 	if err != nil {
-		return nil, fmt.Errorf("password file %s: %w", d.passwordFile, err)
+		return nil, nil, fmt.Errorf("password file %s: %w", l.passwordFile, err)
 	}
-	defer clear(password)
+	return text, password, nil
+}
+
+// decrypt opens what read returned.
+func (l *locked) decrypt(text, password []byte) (*bls.SecretKey, error) {
 	key, err := decrypt(text, bytes.TrimRight(password, "\r\n"))
 	if errors.Is(err, errPassword) {
-		return nil, fmt.Errorf("keystore %s: %w in %s", d.keystoreFile, err, d.passwordFile)
+		return nil, fmt.Errorf("keystore %s: %w in %s", l.keystoreFile, err, l.passwordFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keystore %s: %w", d.keystoreFile, err)
+		return nil, fmt.Errorf("keystore %s: %w", l.keystoreFile, err)
 	}
 	return key, nil
 }

@@ -29,29 +29,45 @@ type Options struct {
 	RawConcurrency int
 }
 
-// FileError says why the key of one descriptor was not loaded.
+// FileError says why a descriptor gave no key.
 type FileError struct {
 	Path string
 	Err  error
+	// Kept is the key that this file gave before, and that stays loaded; zero if there is none.
+	Kept bls.PublicKey
 }
 
 func (e FileError) Error() string { return e.Path + ": " + e.Err.Error() }
 
 func (e FileError) Unwrap() error { return e.Err }
 
-// entry is a descriptor on its way to a key: one of key, locked and err is set.
-type entry struct {
-	path   string
-	key    *bls.SecretKey
-	locked *descriptor // a keystore that is still to be decrypted
-	err    error
+// Loader reads the keys again and again, and decrypts only what has changed. It is not safe for concurrent use.
+type Loader struct {
+	options Options
+	held    func(bls.PublicKey) (*keystore.Key, bool)
+	mark    marker
+	seen    map[string]seen // by the descriptor's path, as of the last Load
+	again   bool            // a Load has ended well: keys are in use
 }
 
-// Load reads all keys. A key that cannot be loaded is in the second result and does not keep the others back; of two files
-// for one key the first in the order of their paths counts. The error is for the whole: a directory that cannot be
-// read, or ctx ended. Then there are no keys.
-func Load(ctx context.Context, o Options) ([]*keystore.Key, []FileError, error) {
-	paths, err := scan(o.Paths)
+// seen is what a descriptor gave when it was last read without an error.
+type seen struct {
+	mark   mark
+	public bls.PublicKey
+}
+
+// NewLoader makes a loader that has read nothing. held returns a key that an earlier Load gave and that still is in use; it must
+// be safe for concurrent use.
+func NewLoader(o Options, held func(bls.PublicKey) (*keystore.Key, bool)) *Loader {
+	return &Loader{options: o, held: held, mark: newMarker(), seen: map[string]seen{}}
+}
+
+// Load reads all descriptors and returns all keys, those from held included: a key whose files have not changed is not
+// decrypted again, and one whose files can no longer be read is kept. A key that cannot be loaded is in the second
+// result and does not hold the others back; of two files for one key the first in the order of their paths counts. The error is
+// for the whole: a directory that cannot be read, or ctx ended. Then there are no keys, and nothing has changed.
+func (l *Loader) Load(ctx context.Context) ([]*keystore.Key, []FileError, error) {
+	paths, err := scan(l.options.Paths)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,19 +75,23 @@ func Load(ctx context.Context, o Options) ([]*keystore.Key, []FileError, error) 
 	for i, path := range paths {
 		entries[i].path = path
 	}
-	err = each(ctx, entries, o.RawConcurrency, (*entry).read)
+	raw, locked := l.options.RawConcurrency, min(l.options.KeystoreConcurrency, runtime.GOMAXPROCS(0))
+	if l.again { // half of the CPUs are left to those who sign meanwhile
+		half := max(runtime.GOMAXPROCS(0)/2, 1)
+		raw, locked = min(raw, half), min(locked, half)
+	}
+	err = each(ctx, entries, raw, l.read)
 	if err == nil {
-		err = each(ctx, entries, min(o.KeystoreConcurrency, runtime.GOMAXPROCS(0)), (*entry).unlock)
+		err = each(ctx, entries, locked, l.unlock)
 	}
 	if err != nil {
 		for _, e := range entries {
-			if e.key != nil {
-				e.key.Wipe()
-			}
+			e.wipe()
 		}
 		return nil, nil, fmt.Errorf("load keys: %w", err)
 	}
-	keys, failures := sift(entries)
+	l.again = true
+	keys, failures := l.sift(entries)
 	return keys, failures, nil
 }
 
@@ -107,44 +127,4 @@ func each(ctx context.Context, entries []entry, limit int, f func(*entry)) error
 		g.Go(func() error { f(&entries[i]); return nil })
 	}
 	return errors.Join(g.Wait(), ctx.Err())
-}
-
-// read reads the descriptor, and with it a raw key.
-func (e *entry) read() {
-	d, err := readDescriptor(e.path)
-	switch {
-	case err != nil:
-		e.err = err
-	case d.kind == kindRaw:
-		e.key, e.err = d.rawKey()
-	default:
-		e.locked = d
-	}
-}
-
-// unlock decrypts the keystore, if the descriptor named one.
-func (e *entry) unlock() {
-	if e.locked != nil {
-		e.key, e.err = e.locked.unlock()
-	}
-}
-
-// sift parts keys from failures and drops the second file of a key.
-func sift(entries []entry) (keys []*keystore.Key, failures []FileError) {
-	first := make(map[bls.PublicKey]string, len(entries))
-	for _, e := range entries {
-		if e.err != nil {
-			failures = append(failures, FileError{e.path, e.err})
-			continue
-		}
-		public := e.key.PublicKey()
-		if path, ok := first[public]; ok {
-			failures = append(failures, FileError{e.path, fmt.Errorf("%w: %s is in %s too, which counts", keystore.ErrDuplicate, public, path)})
-			e.key.Wipe()
-			continue
-		}
-		first[public] = e.path
-		keys = append(keys, keystore.NewKey(e.key))
-	}
-	return keys, failures
 }

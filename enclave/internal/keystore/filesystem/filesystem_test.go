@@ -52,9 +52,15 @@ func digits(t *testing.T, key *bls.SecretKey) (s string) {
 	return s
 }
 
+// loader reads for the first time: nothing is held.
+func loader(dirs ...string) *filesystem.Loader {
+	return filesystem.NewLoader(filesystem.Options{Paths: dirs, KeystoreConcurrency: 4, RawConcurrency: 4},
+		func(bls.PublicKey) (*keystore.Key, bool) { return nil, false })
+}
+
 func load(t *testing.T, dirs ...string) ([]*keystore.Key, []filesystem.FileError) {
 	t.Helper()
-	keys, failures, err := filesystem.Load(t.Context(), filesystem.Options{Paths: dirs, KeystoreConcurrency: 4, RawConcurrency: 4})
+	keys, failures, err := loader(dirs...).Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +237,7 @@ func TestUnreadableDirectoryFailsTheLoad(t *testing.T) {
 	must(t, filesystem.WriteRaw(dir, newKey(t, 1)))
 	missing, file := filepath.Join(dir, "missing"), filepath.Join(dir, fileName(newKey(t, 1))+".yaml")
 	for path, words := range map[string]string{missing: "no such file or directory", file: "not a directory"} {
-		keys, failures, err := filesystem.Load(t.Context(), filesystem.Options{Paths: []string{dir, path}, KeystoreConcurrency: 1, RawConcurrency: 1})
+		keys, failures, err := loader(dir, path).Load(t.Context())
 		if err == nil || err.Error() != "key directory "+path+": "+words {
 			t.Errorf("error %v, want %s named as %q", err, path, words)
 		}
@@ -248,7 +254,7 @@ func TestLoadEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	keys, _, err := filesystem.Load(ctx, filesystem.Options{Paths: []string{dir}, KeystoreConcurrency: 1, RawConcurrency: 1})
+	keys, _, err := loader(dir).Load(ctx)
 	if !errors.Is(err, context.Canceled) || keys != nil {
 		t.Errorf("%d keys, %v", len(keys), err)
 	}

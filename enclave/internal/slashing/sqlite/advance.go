@@ -34,6 +34,34 @@ RETURNING slot, root`
 	standingBlock       = `SELECT slot, root FROM blocks WHERE key = ?1`
 )
 
+// statements are what a claim needs, parsed once.
+type statements struct {
+	advanceAttestation, standingAttestation *sql.Stmt
+	advanceBlock, standingBlock             *sql.Stmt
+}
+
+// parse parses all statements.
+func (s *statements) parse(ctx context.Context, db *sql.DB) error {
+	for text, stmt := range map[string]**sql.Stmt{
+		advanceAttestation: &s.advanceAttestation, standingAttestation: &s.standingAttestation,
+		advanceBlock: &s.advanceBlock, standingBlock: &s.standingBlock,
+	} {
+		var err error
+		if *stmt, err = db.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // it lives as long as the database, whose Close ends it
+			return err
+		}
+	}
+	return nil
+}
+
+// in binds the statements to a transaction.
+func (s *statements) in(ctx context.Context, tx *sql.Tx) *statements {
+	return &statements{
+		advanceAttestation: tx.StmtContext(ctx, s.advanceAttestation), standingAttestation: tx.StmtContext(ctx, s.standingAttestation),
+		advanceBlock: tx.StmtContext(ctx, s.advanceBlock), standingBlock: tx.StmtContext(ctx, s.standingBlock),
+	}
+}
+
 // errRoot is a record whose root is not known. It concerns one claim alone, which it did not let through.
 var errRoot = errors.New("the root on record is not known")
 
@@ -48,9 +76,14 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 	if err != nil {
 		return nil, fmt.Errorf("%w: begin: %w", slashing.ErrUnavailable, err)
 	}
+	// Between two claims the end of ctx is looked at; within one it would cost a goroutine, and nothing there waits.
+	within := context.WithoutCancel(ctx)
+	parsed := s.parsed.in(within, tx)
 	outcomes := make([]slashing.Outcome, len(claims))
 	for i, claim := range claims {
-		outcomes[i].Standing, err = advance(ctx, tx, claim)
+		if err = ctx.Err(); err == nil {
+			outcomes[i].Standing, err = parsed.advance(within, claim)
+		}
 		if errors.Is(err, errRoot) {
 			outcomes[i] = slashing.Outcome{Err: fmt.Errorf("%w: key %s: %w", slashing.ErrUnavailable, claim.Key.Short(), err)}
 			continue
@@ -66,25 +99,25 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 }
 
 // advance records one claim if the rule allows, and returns what stands then.
-func advance(ctx context.Context, tx *sql.Tx, claim slashing.Claim) (slashing.Vote, error) {
+func (s *statements) advance(ctx context.Context, claim slashing.Claim) (slashing.Vote, error) {
 	key := claim.Key[:]
 	switch v := claim.Vote.(type) { // exhaustive: the set of votes is closed
 	case slashing.Attestation:
 		if v.Target > slashing.MaxHeight || v.Source > slashing.MaxHeight {
-			return attestation(tx.QueryRowContext(ctx, standingAttestation, key))
+			return attestation(s.standingAttestation.QueryRowContext(ctx, key))
 		}
-		standing, err := attestation(tx.QueryRowContext(ctx, advanceAttestation, key, int64(v.Source), int64(v.Target), v.Root[:]))
+		standing, err := attestation(s.advanceAttestation.QueryRowContext(ctx, key, int64(v.Source), int64(v.Target), v.Root[:]))
 		if standing == nil && err == nil {
-			return attestation(tx.QueryRowContext(ctx, standingAttestation, key))
+			return attestation(s.standingAttestation.QueryRowContext(ctx, key))
 		}
 		return standing, err
 	case slashing.Block:
 		if v.Slot > slashing.MaxHeight {
-			return block(tx.QueryRowContext(ctx, standingBlock, key))
+			return block(s.standingBlock.QueryRowContext(ctx, key))
 		}
-		standing, err := block(tx.QueryRowContext(ctx, advanceBlock, key, int64(v.Slot), v.Root[:]))
+		standing, err := block(s.advanceBlock.QueryRowContext(ctx, key, int64(v.Slot), v.Root[:]))
 		if standing == nil && err == nil {
-			return block(tx.QueryRowContext(ctx, standingBlock, key))
+			return block(s.standingBlock.QueryRowContext(ctx, key))
 		}
 		return standing, err
 	}

@@ -28,7 +28,8 @@ var (
 // Store is a file of last votes. The file is trusted: whoever can put an older copy in its place can make this
 // signer vote twice.
 type Store struct {
-	db *sql.DB // one connection, which holds the file's lock as long as it lives
+	db     *sql.DB // one connection, which holds the file's lock as long as it lives
+	parsed statements
 
 	mu     sync.RWMutex // held for reading during a call: Close waits for calls under way
 	closed bool
@@ -59,7 +60,11 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := prepare(ctx, db); err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
-	return &Store{db: db}, nil
+	s := &Store{db: db}
+	if err := s.parsed.parse(ctx, db); err != nil {
+		return nil, errors.Join(explain(err), db.Close())
+	}
+	return s, nil
 }
 
 // create makes the file, so that its mode is ours: SQLite gives its two companion files the same.

@@ -1,0 +1,125 @@
+// Command bench measures the real signer: what a signature costs in it, against the bare BLS signature in the same run.
+//
+// It starts the product's binaries beside it over keys of its own, drives them with a bounded closed loop, and prints
+// ratios. It fails if any request is not answered as it should be; a figure above its target is only reported.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() { os.Exit(start(os.Args[1:], os.Stdout, os.Stderr)) }
+
+type options struct {
+	binaries string
+	dir      string
+	profile  string
+	phases   string
+	window   time.Duration
+	repeats  int
+	burst    int
+}
+
+// start is the whole command; it returns the exit code.
+func start(args []string, stdout, stderr io.Writer) int {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.binaries, "binaries", "", "directory of the product's binaries (default: beside this one)")
+	flags.StringVar(&o.dir, "dir", "", "directory for a temporary one with keys and databases; it should be on a real disk (default: the system's)")
+	flags.StringVar(&o.profile, "profile", "", "directory for CPU and heap profiles of the signers, which then run inside the profiled command")
+	flags.StringVar(&o.phases, "phases", "bcdegh", "which figures, by letter: b plain HTTP, c attested TLS, d latency, e batches, g memory, h slot burst")
+	flags.DurationVar(&o.window, "time", 2*time.Second, "how long each phase runs each time")
+	flags.IntVar(&o.repeats, "repeats", 5, "how often each phase runs; the figures are medians")
+	flags.IntVar(&o.burst, "burst-connections", 256, "connections of the slot burst")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if err := o.check(); err != nil {
+		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := bench(ctx, o, stdout, stderr); err != nil {
+		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// check completes the options.
+func (o *options) check() error {
+	if o.window <= 0 || o.repeats < 1 || o.burst < 1 {
+		return errors.New("-time, -repeats and -burst-connections must be positive")
+	}
+	if rest := strings.Trim(o.phases, "bcdegh"); rest != "" || o.phases == "" {
+		return fmt.Errorf("-phases: %q is not made of the letters b, c, d, e, g and h", o.phases)
+	}
+	if o.binaries == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find the product's binaries: %w", err)
+		}
+		o.binaries = filepath.Dir(self)
+	}
+	for _, dir := range []*string{&o.binaries, &o.profile} {
+		if *dir == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*dir)
+		if err != nil {
+			return err
+		}
+		*dir = absolute
+	}
+	return nil
+}
+
+// bench makes what the servers need, measures, and takes everything away again.
+func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
+	dir, err := os.MkdirTemp(o.dir, "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	sockets, err := os.MkdirTemp("", "cc") // short: a socket's path has little room
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(sockets)) }()
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o700); err != nil {
+			return err
+		}
+	}
+	p := &plan{
+		options: o, progress: stderr,
+		site: site{binaries: o.binaries, dir: dir, sockets: sockets, profile: o.profile, batch: o.has('e')},
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	if err := p.measure(ctx); err != nil {
+		return err
+	}
+	p.report(table{stdout})
+	return nil
+}
+
+// has tells whether the figures of a letter are wanted.
+func (o options) has(letter rune) bool { return strings.ContainsRune(o.phases, letter) }

@@ -1,0 +1,221 @@
+package api
+
+import (
+	"container/list"
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxConnections is the most connections of one listener, unless the process may open fewer files. One that waits costs about
+// 20 KiB, and with TLS twice that.
+const maxConnections = 16384
+
+// readersPerConnection, times the most connections, is how many bodies are read at once. It is above one, so that only HTTP/2,
+// whose connections carry many requests, can reach it.
+const readersPerConnection = 2
+
+// reservedFiles are left to everything but connections: databases, keys, logs.
+const reservedFiles = 512
+
+// listeners is how many listeners share the files of the process: main, TLS and metrics.
+const listeners = 3
+
+// door accepts connections and bounds how many there are. A connection waits for its peer unless a request of it is being served:
+// it is in a handshake, sends headers or a body, reads an answer, or is idle. A newcomer to a full door displaces the
+// one that has waited longest, so that however many are held open by peers who do nothing, others are let in; only when all are
+// served is a newcomer closed at once.
+type door struct {
+	net.Listener
+	most func() int
+
+	mu      sync.Mutex
+	open    list.List // of *conn; among those that wait, the longest waiting first
+	room    int       // the most connections when the last one came
+	reading int       // bodies under way
+
+	displaced, refused prometheus.Counter
+	now, limit         prometheus.Gauge
+}
+
+// conn is a connection of a door. The fields are guarded by the door's mutex.
+type conn struct {
+	net.Conn
+	door   *door
+	place  *list.Element // nil when it is counted no longer
+	served int           // requests that are being served; above one only in HTTP/2
+}
+
+// Accept implements net.Listener.
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		nc, err := d.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := d.admit(nc); ok {
+			return c, nil
+		}
+		_ = nc.Close()
+		d.refused.Inc()
+	}
+}
+
+func (d *door) admit(nc net.Conn) (*conn, bool) {
+	room := d.most()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = room
+	d.limit.Set(float64(room))
+	if d.open.Len() >= room && !d.displace() {
+		return nil, false
+	}
+	c := &conn{Conn: nc, door: d}
+	c.place = d.open.PushBack(c)
+	d.now.Set(float64(d.open.Len()))
+	return c, true
+}
+
+// displace closes the connection that has waited longest, if any waits. The mutex is held.
+func (d *door) displace() bool {
+	for e := d.open.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*conn) // the list holds nothing else
+		if c.served > 0 {
+			continue
+		}
+		d.forget(c)
+		_ = c.Conn.Close() // a socket's close does not wait
+		d.displaced.Inc()
+		return true
+	}
+	return false
+}
+
+// forget stops counting a connection. The mutex is held.
+func (d *door) forget(c *conn) {
+	if c.place != nil {
+		d.open.Remove(c.place)
+		c.place = nil
+		d.now.Set(float64(d.open.Len()))
+	}
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.door.mu.Lock()
+	c.door.forget(c)
+	c.door.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// CloseWrite is how net/http ends a connection whose peer still sends, so that the peer can read the answer first.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// begin says that a request is being served. A nil connection is that of a handler without a server.
+func (c *conn) begin() {
+	if c == nil {
+		return
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	c.served++
+}
+
+// end says that a request has been served: as far as it goes, the connection waits for its peer from now on.
+func (c *conn) end() {
+	if c == nil {
+		return
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	if c.served--; c.served == 0 && c.place != nil {
+		c.door.open.MoveToBack(c.place)
+	}
+}
+
+// beginReading says that a body is being read. If too many are, the connection that has waited longest goes, with all that it sends.
+func (c *conn) beginReading() bool {
+	if c == nil {
+		return true
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	if c.door.reading >= readersPerConnection*c.door.room && !c.door.displace() {
+		return false
+	}
+	c.door.reading++
+	return true
+}
+
+func (c *conn) endReading() {
+	if c == nil {
+		return
+	}
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	c.door.reading--
+}
+
+type connectionKey struct{}
+
+// remember makes a connection known to the requests that come on it. It is an http.Server's ConnContext.
+func remember(ctx context.Context, nc net.Conn) context.Context {
+	if secured, ok := nc.(*tls.Conn); ok {
+		nc = secured.NetConn()
+	}
+	return context.WithValue(ctx, connectionKey{}, nc)
+}
+
+// connection is the one that a request came on, nil if no server was there.
+func connection(ctx context.Context) *conn {
+	c, _ := ctx.Value(connectionKey{}).(*conn)
+	return c
+}
+
+type connectionMetrics struct {
+	open, limit        *prometheus.GaugeVec
+	displaced, refused *prometheus.CounterVec
+}
+
+func newConnectionMetrics() connectionMetrics {
+	labels := []string{"listener"}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "containment_http_connections" + name, Help: help}, labels)
+	}
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "containment_http_connections_" + name + "_total", Help: help}, labels)
+	}
+	return connectionMetrics{
+		open:      gauge("", "Open connections, by listener."),
+		limit:     gauge("_limit", "The most open connections, by listener, as of the last that came."),
+		displaced: counter("displaced", "Connections closed for a newcomer, the longest waiting for their peers, by listener."),
+		refused:   counter("refused", "Connections closed at once because requests of all others were being served, by listener."),
+	}
+}
+
+func (m connectionMetrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.open, m.limit, m.displaced, m.refused}
+}
+
+func (l *Limits) door(name string, inner net.Listener) *door {
+	m := l.connections
+	return &door{
+		Listener: inner, most: mostConnections,
+		now: m.open.WithLabelValues(name), limit: m.limit.WithLabelValues(name),
+		displaced: m.displaced.WithLabelValues(name), refused: m.refused.WithLabelValues(name),
+	}
+}
+
+// connectionsFor is the most connections of one listener of a process that may open so many files.
+func connectionsFor(files uint64) int {
+	const least = 64
+	return int(min(max(files, reservedFiles+least*listeners)-reservedFiles, maxConnections*listeners) / listeners)
+}

@@ -1,0 +1,162 @@
+package eth2
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+)
+
+// The batch call: one signing request for many keys, as drafted for the remote signing API,
+// https://github.com/ethereum/remote-signing-api/pull/29.
+
+// maxBatch is the most keys in one batch: more than the 3,125 that vote in one slot of 100,000 validators.
+const maxBatch = 4096
+
+const batchRoute = "/api/v1/eth2/sign"
+
+// RegisterBatch adds the batch call, which is a draft that may still change.
+func (a *API) RegisterBatch(mux api.Router) { mux.HandleFunc("POST "+batchRoute, a.signBatch) }
+
+func (a *API) signBatch(w http.ResponseWriter, r *http.Request) {
+	e := batchEvent{began: time.Now(), err: errPanic}
+	defer func() { a.recordBatch(&e) }()
+	if e.err = a.answerBatch(r, &e); e.err != nil {
+		api.WriteProblem(w, e.err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = w.Write(appendResults(nil, e.keys, e.results)) // a caller that is gone asks again, and gets the same signatures
+}
+
+// answerBatch fills the event with one result for each key. An error is for the whole batch, and nothing was recorded then.
+func (a *API) answerBatch(r *http.Request, e *batchEvent) error {
+	body, err := api.ReadBody(r)
+	if err != nil {
+		return err
+	}
+	var req eth2.Request
+	if e.keys, e.kind, req, err = decodeBatch(a.deps.Network, body); err != nil {
+		return err
+	}
+	results := make([]result, len(e.keys))
+	grants, at, err := a.grants(r, e.keys, e.kind, results)
+	if err != nil {
+		return err
+	}
+	signatures, refusals, err := a.deps.Signer.SignAll(r.Context(), grants, req)
+	if err != nil {
+		return err
+	}
+	for i := range grants {
+		results[at[i]] = result{signatures[i], refusals[i]}
+	}
+	e.results = results
+	return nil
+}
+
+// grants asks for each key whether the caller may use it; at says which keys the grants are for. A refusal is that key's
+// result, but a caller that is not known is told once.
+func (a *API) grants(r *http.Request, keys []bls.PublicKey, kind eth2.Kind, results []result) (grants []auth.Grant, at []int, err error) {
+	token := credential(r)
+	for i, key := range keys {
+		grant, err := a.deps.Policies.Grant(token, key, kind)
+		if problem.Of(err).Kind == problem.Unauthenticated {
+			return nil, nil, err
+		}
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		grants, at = append(grants, grant), append(at, i)
+	}
+	return grants, at, nil
+}
+
+// decodeBatch reads the keys and the request that all of them are to sign.
+func decodeBatch(n *eth2.Network, body []byte) ([]bls.PublicKey, eth2.Kind, eth2.Request, error) {
+	doc, o := parse(body)
+	keys := identifiers(o)
+	if doc.err == nil && !o.has("signing_request") {
+		o.fail("signing_request", "is missing")
+	}
+	if doc.err != nil {
+		return nil, 0, nil, malformed(doc.err)
+	}
+	kind, req, err := decode(n, o.find("signing_request"))
+	if err != nil {
+		return nil, kind, nil, problem.New(problem.Malformed, "signing_request: %s", problem.Of(err).Public)
+	}
+	return keys, kind, req, nil
+}
+
+func identifiers(o *object) []bls.PublicKey {
+	var texts []string
+	switch {
+	case o.doc.err != nil:
+		return nil
+	case !o.has("identifiers"):
+		o.fail("identifiers", "is missing")
+		return nil
+	case json.Unmarshal(o.find("identifiers"), &texts) != nil:
+		o.fail("identifiers", "is not a list of strings")
+		return nil
+	case len(texts) == 0 || len(texts) > maxBatch:
+		o.fail("identifiers", "has "+strconv.Itoa(len(texts))+" keys, want 1 to "+strconv.Itoa(maxBatch))
+		return nil
+	}
+	keys := make([]bls.PublicKey, len(texts))
+	for i, text := range texts {
+		var err error
+		if keys[i], err = bls.ParsePublicKey(text); err != nil {
+			o.fail("identifiers["+strconv.Itoa(i)+"]", err.Error())
+			return nil
+		}
+	}
+	return keys
+}
+
+// result is what became of one key of a batch.
+type result struct {
+	signature bls.Signature
+	err       error // no signature
+}
+
+// refusedKey is the error of one key.
+type refusedKey struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+// appendResults writes the answer: one entry for each key, in the order of the request, with a signature or an error.
+func appendResults(b []byte, keys []bls.PublicKey, results []result) []byte {
+	b = append(b, '[')
+	for i, r := range results {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"identifier":"0x`...)
+		b = hex.AppendEncode(b, keys[i][:])
+		if r.err == nil {
+			b = append(b, `","signature":"0x`...)
+			b = hex.AppendEncode(b, r.signature[:])
+			b = append(b, `"}`...)
+			continue
+		}
+		p := problem.Of(r.err)
+		text, err := json.Marshal(refusedKey{Code: p.Kind.Status(), Message: p.Public})
+		if err != nil { // two plain fields: not with any input
+			text = []byte(`{"code":500,"message":"internal error"}`)
+		}
+		b = append(b, `","error":`...)
+		b = append(append(b, text...), '}')
+	}
+	return append(b, ']')
+}

@@ -1,0 +1,157 @@
+package eth2
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+)
+
+func (d *desk) postBatch(t *testing.T, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	d.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/eth2/sign", strings.NewReader(body)))
+	return w
+}
+
+// batchBody asks for the vote of attestationBody with keys that begin with these bytes.
+func batchBody(first ...byte) string {
+	keys := make([]string, len(first))
+	for i, b := range first {
+		keys[i] = fmt.Sprintf(`"%s"`, bls.PublicKey{b})
+	}
+	return `{"identifiers":[` + strings.Join(keys, ",") + `],"signing_request":` + attestationBody + `}`
+}
+
+// entry is one of an answer's.
+type entry struct {
+	Identifier string
+	Signature  string
+	Error      *refusedKey
+}
+
+func TestBatch(t *testing.T) {
+	d := newDesk(t)
+	d.policies = selective{}
+	w := d.postBatch(t, batchBody(1, 0xb0, 0xf0, 2, 1))
+	var got []entry
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	id := func(b byte) string { return bls.PublicKey{b}.String() }
+	signature := "0xb3" + strings.Repeat("0", 188) + "01"
+	want := []entry{
+		{id(1), signature, nil},
+		{id(0xb0), "", &refusedKey{412, `surrounds "it"`}},
+		{id(0xf0), "", &refusedKey{403, "not for you"}},
+		{id(2), signature, nil},
+		{id(1), signature, nil},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
+		t.Errorf("content type %q", got)
+	}
+	wantCounts := map[string]float64{
+		"containment_signing_requests_total operation=ATTESTATION status=200": 3,
+		"containment_signing_requests_total operation=ATTESTATION status=403": 1,
+		"containment_signing_requests_total operation=ATTESTATION status=412": 1,
+		"containment_signing_duration_seconds operation=ATTESTATION":          1,
+		"containment_slashing_rejections_total":                               1,
+		"containment_canary_signing_total":                                    0,
+	}
+	if diff := cmp.Diff(wantCounts, d.counts(t)); diff != "" {
+		t.Error(diff)
+	}
+	var lines []string
+	for _, l := range d.lines.All() {
+		lines = append(lines, l.Level.String()+" "+l.Message)
+	}
+	if diff := cmp.Diff([]string{"warn key of a batch refused", "info key of a batch refused", "info batch signing request"}, lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// selective refuses the key 0xf0….
+type selective struct{}
+
+func (selective) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error) {
+	if key[0] == 0xf0 {
+		return auth.Grant{}, problem.New(problem.Forbidden, "not for you")
+	}
+	return auth.Open().Grant(credential, key, kind)
+}
+
+// TestBatchIsRefusedWhole: what is wrong with the request, or holds for every key, is said once.
+func TestBatchIsRefusedWhole(t *testing.T) {
+	many := batchBody(make([]byte, maxBatch+1)...)
+	for name, tc := range map[string]struct {
+		body     string
+		policies policies
+		signErr  error
+		code     int
+		want     string
+	}{
+		"no JSON":          {"x", nil, nil, 400, "body is not JSON"},
+		"no keys":          {batchBody(), nil, nil, 400, "identifiers: has 0 keys, want 1 to 4096"},
+		"too many keys":    {many, nil, nil, 400, "identifiers: has 4097 keys, want 1 to 4096"},
+		"keys missing":     {`{"signing_request":{}}`, nil, nil, 400, "identifiers: is missing"},
+		"keys no list":     {`{"identifiers":"0x00","signing_request":{}}`, nil, nil, 400, "identifiers: is not a list of strings"},
+		"keys of numbers":  {`{"identifiers":[1],"signing_request":{}}`, nil, nil, 400, "identifiers: is not a list of strings"},
+		"a key is short":   {`{"identifiers":["` + keyText + `","0x00"],"signing_request":` + attestationBody + `}`, nil, nil, 400, "identifiers[1]: public key is not 96"},
+		"request missing":  {`{"identifiers":["` + keyText + `"]}`, nil, nil, 400, "signing_request: is missing"},
+		"request no type":  {`{"identifiers":["` + keyText + `"],"signing_request":{}}`, nil, nil, 400, "signing_request: type: is missing"},
+		"request twice":    {`{"identifiers":["` + keyText + `"],"signing_request":{},"signing_request":{}}`, nil, nil, 400, "signing_request: is given twice"},
+		"no token":         {batchBody(1, 2), &asked{err: problem.New(problem.Unauthenticated, "a token is needed")}, nil, 401, "a token is needed"},
+		"another network":  {batchBody(1, 2), nil, problem.New(problem.Forbidden, "not that of network"), 403, "not that of network"},
+		"no slot":          {batchBody(1, 2), nil, problem.New(problem.Overloaded, "all slots"), 503, "all slots"},
+		"our fault":        {batchBody(1, 2), nil, fmt.Errorf("10.0.0.7"), 500, "internal error"},
+		"request no batch": {`{"identifiers":["` + keyText + `"],"signing_request":[]}`, nil, nil, 400, "signing_request: body is not a JSON object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			if tc.policies != nil {
+				d.policies = tc.policies
+			}
+			d.signErr = tc.signErr
+			checkRefused(t, d.postBatch(t, tc.body), tc.code, tc.want)
+			if len(d.signed) != 0 {
+				t.Error("something was signed")
+			}
+			if all := d.lines.FilterMessage("batch signing request").All(); len(all) != 1 || all[0].ContextMap()["status"] != int64(tc.code) {
+				t.Errorf("lines %v", d.lines.All())
+			}
+		})
+	}
+}
+
+// TestCanary: a request for a key that nobody should ask for is an error of its own, whatever the answer.
+func TestCanary(t *testing.T) {
+	d := newDesk(t)
+	canary := bls.PublicKey{0xca}.String()
+	if w := d.post(t, canary, attestationBody, nil); w.Code != http.StatusOK {
+		t.Fatal(w.Code)
+	}
+	d.signErr = problem.New(problem.UnknownKey, "no such key")
+	d.post(t, canary, attestationBody, nil)
+	d.signErr = nil
+	d.postBatch(t, batchBody(1, 0xca))
+	if got := d.counts(t)["containment_canary_signing_total"]; got != 3 {
+		t.Errorf("%v canaries counted, want 3", got)
+	}
+	all := d.lines.FilterMessage("a canary key was asked for").FilterLevelExact(zapcore.ErrorLevel).All()
+	if len(all) != 3 || all[0].ContextMap()["key"] != canary {
+		t.Errorf("lines %v, want 3", all)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package api
+
+func mostConnections() int { return maxConnections }

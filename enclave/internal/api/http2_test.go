@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/zap"
+)
+
+// overTLS serves TLS until the test ends, and returns its address and a client's transport that speaks HTTP/2.
+func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport) {
+	t.Helper()
+	issuer := httptest.NewUnstartedServer(nil) // for its certificate
+	issuer.EnableHTTP2 = true
+	issuer.StartTLS()
+	defer issuer.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(issuer.Certificate())
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewServer("test", listener, h, issuer.TLS.Clone(), 0, l, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Run(ctx)
+	}()
+	transport := &http.Transport{
+		ForceAttemptHTTP2: true,
+		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS13},
+	}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		stop()
+		<-ended
+		await(t, func() bool { return s.door.connections() == 0 })
+	})
+	return "https://" + listener.Addr().String(), transport
+}
+
+// TestHTTP2 sends bodies of many sizes at once beside peers who send theirs slowly, all on few connections.
+func TestHTTP2(t *testing.T) {
+	const places, parked, requests = 300, 400, 300
+	l := limits(t, places)
+	url, transport := overTLS(t, l, http.HandlerFunc(echo))
+	client := &http.Client{Transport: transport}
+
+	ctx, hangUp := context.WithCancel(t.Context())
+	var slow sync.WaitGroup
+	for range parked {
+		body, sender := io.Pipe()
+		slow.Go(func() {
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if res, err := client.Do(req); err == nil {
+				_ = res.Body.Close()
+				t.Errorf("a request without its body was answered: %s", res.Status)
+			}
+		})
+		_, _ = sender.Write([]byte("{")) // until the transport has taken it
+	}
+	var all sync.WaitGroup
+	for i := range requests {
+		all.Go(func() {
+			size := []int{0, 900, startBody + 1, freeBody + 1, smallBody}[i%5]
+			res, err := client.Post(url, "application/json", strings.NewReader(repeat(size)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = res.Body.Close() }()
+			says, err := io.ReadAll(res.Body)
+			if want := strconv.Itoa(size) + " bytes"; err != nil || res.StatusCode != http.StatusOK || string(says) != want || res.ProtoMajor != 2 {
+				t.Errorf("%s %s %q %v, want %q", res.Proto, res.Status, says, err, want)
+			}
+		})
+	}
+	all.Wait()
+	hangUp()
+	slow.Wait()
+	nothingHeld(t, l)
+}
+
+func TestALargeBodyOverHTTP2(t *testing.T) {
+	l := limits(t, 1)
+	url, transport := overTLS(t, l, http.HandlerFunc(echo))
+	for size, want := range map[int]int{MaxBody: http.StatusOK, MaxBody + 1: http.StatusRequestEntityTooLarge} {
+		res, err := (&http.Client{Transport: transport}).Post(url, "application/json", strings.NewReader(repeat(size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want || res.ProtoMajor != 2 {
+			t.Errorf("%d bytes: %s %s", size, res.Proto, res.Status)
+		}
+	}
+	nothingHeld(t, l)
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+)
+
+// What is inside at once beside requests that sign. The answer to a GET may be large (a list of 100,000 keys has 10 MB) and is
+// written while its place is held, so that a caller who does not read it takes nothing from signing. Each probe, and the
+// scrape, has places of its own: no load makes a process look dead.
+const (
+	maxLists  = 32
+	maxProbes = 16
+	listWrite = 10 * time.Second // of a GET, from its place until its answer has been taken
+)
+
+// DefaultRequests is a good number of requests to have inside: each costs about 40 KiB while it waits.
+const DefaultRequests = 8192
+
+// Limits bound what all listeners of a process take in together. Nobody waits for a place: who finds none is answered 503 at
+// once. They are safe for concurrent use.
+type Limits struct {
+	requests, lists, healthcheck, readyz, metrics places
+
+	memory places // bytes of bodies above freeBody, up to smallBody
+	large  places // bodies above smallBody
+	bodies sync.Pool
+
+	shed        *prometheus.CounterVec
+	connections connectionMetrics
+}
+
+// NewLimits makes the limits, and registers containment_http_… with r. requests is how many requests other than GET may be
+// inside their handlers at once.
+func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
+	l := &Limits{
+		connections: newConnectionMetrics(),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "containment_http_requests_shed_total",
+			Help: "Requests answered 503 because a bound on what comes in was reached, by the bound.",
+		}, []string{"bound"}),
+	}
+	l.requests.init(requests, l.shed, "requests")
+	l.lists.init(maxLists, l.shed, "lists")
+	l.healthcheck.init(maxProbes, l.shed, "healthcheck")
+	l.readyz.init(maxProbes, l.shed, "readyz")
+	l.metrics.init(maxProbes, l.shed, "metrics")
+	l.memory.init(maxMemory, l.shed, "body_memory")
+	l.large.init(maxLarge, l.shed, "large_bodies")
+	l.bodies.New = func() any { return &body{limits: l, data: make([]byte, 0, startBody)} }
+
+	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "containment_http_requests_inside",
+		Help: "Requests other than GET whose handlers run.",
+	}, func() float64 { return float64(l.requests.taken.Load()) })
+	limit := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "containment_http_requests_limit",
+		Help: "The most of containment_http_requests_inside.",
+	}, func() float64 { return float64(l.requests.most.Load()) })
+	for _, c := range append(l.connections.all(), l.shed, inside, limit) {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register the metrics of the listeners: %w", err)
+		}
+	}
+	return l, nil
+}
+
+// SetRequests changes how many requests other than GET may be inside at once. Those that are inside stay.
+func (l *Limits) SetRequests(n int) { l.requests.most.Store(int64(n)) }
+
+// places are taken or refused.
+type places struct {
+	most, taken atomic.Int64
+	shed        prometheus.Counter
+}
+
+func (p *places) init(most int, shed *prometheus.CounterVec, bound string) {
+	p.most.Store(int64(most))
+	p.shed = shed.WithLabelValues(bound)
+}
+
+// take takes n places, or counts a refusal.
+func (p *places) take(n int64) bool {
+	if p.taken.Add(n) <= p.most.Load() {
+		return true
+	}
+	p.taken.Add(-n)
+	p.shed.Inc()
+	return false
+}
+
+func (p *places) leave(n int64) { p.taken.Add(-n) }
+
+// full says that a take would be refused now, and counts that as one.
+func (p *places) full() bool {
+	if p.taken.Load() < p.most.Load() {
+		return false
+	}
+	p.shed.Inc()
+	return true
+}
+
+// of is where a request takes its place; nil is /upcheck, which is answered whatever happens.
+func (l *Limits) of(r *http.Request) *places {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return &l.requests
+	}
+	switch r.URL.Path {
+	case "/upcheck":
+		return nil
+	case "/healthcheck":
+		return &l.healthcheck
+	case "/readyz":
+		return &l.readyz
+	case "/metrics":
+		return &l.metrics
+	}
+	return &l.lists
+}
+
+// bound calls h within the limits. A request takes its place when its body is here, so that one who sends slowly holds
+// nothing that others need: until then, and again once h has returned, its connection waits for its peer and may be displaced.
+func (l *Limits) bound(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := l.of(r)
+		if p == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		if p.full() { // net/http reads away what is left of a body up to 256 KiB, and ends the connection of a larger one
+			shed(w)
+			return
+		}
+		c := connection(r.Context())
+		if b := l.receive(w, r, c); b != nil {
+			r.Body = b
+			defer b.release()
+		}
+		if !p.take(1) {
+			shed(w)
+			return
+		}
+		defer p.leave(1)
+		c.begin()
+		defer c.end()
+		if p == &l.lists {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(listWrite)) // the server's own, later one holds where it cannot
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func shed(w http.ResponseWriter) {
+	WriteProblem(w, problem.New(problem.Overloaded, "too many requests at once"))
+}

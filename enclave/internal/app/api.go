@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/openapi"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/reload"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
+)
+
+// newDuties makes what answers signing requests, and what makes its signatures.
+func (s *signer) newDuties() (*eth2.API, error) {
+	network, err := networkOf(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	canaries, err := publicKeys(s.cfg.Signing.CanaryKeys)
+	if err != nil {
+		return nil, fmt.Errorf("signing.canary_keys: %w", err)
+	}
+	s.signing, err = signing.New(signing.Options{
+		Network: network, Keys: s.keys.store, Guard: s.guard,
+		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait, Registry: s.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.house.onStop("signing", func() error { s.signing.Stop(); return nil })
+	return eth2.New(eth2.Deps{
+		Network: network, Policies: auth.Open(), Signer: s.signing, Keys: s.keys.store,
+		Canaries: canaries, Log: s.log.Named("eth2"), Registry: s.registry,
+	})
+}
+
+// openListeners opens the API: from here on signatures leave.
+func (s *signer) openListeners(context.Context) error {
+	duties, err := s.newDuties()
+	if err != nil {
+		return err
+	}
+	s.limits.SetRequests(s.cfg.HTTP.MaxConcurrentRequests)
+	s.health.SetChecks(s.checks())
+	s.house.start("health", s.health.Run)
+	reloads := reload.New(s.keys.reload)
+	s.house.start("reload", reloads.Run)
+	mux := newRoutes()
+	duties.Register(mux)
+	if s.cfg.HTTP.Experimental.BatchSign {
+		duties.RegisterBatch(mux)
+	}
+	reloads.Register(mux)
+	s.health.Register(mux)
+	openapi.Register(mux)
+	s.log.Debug("routes of the API", mux.field())
+	if s.certs != nil {
+		l, err := s.listen("tls", wire.PortAPI, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.TLS.ListenPort) })
+		if err != nil {
+			return err
+		}
+		if _, err := s.serve("tls", l, mux.handler(), s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
+			return err
+		}
+	}
+	if s.options.Platform.TEE == nil { // it started first, to be probed, but it carries requests too: those end before signing does
+		s.main.open(mux.handler()) // last: nothing is signed by a start that fails
+		s.house.onStop("main listener", s.stopMain)
+	}
+	return nil
+}
+
+// checks are what /healthcheck and /readyz ask.
+func (s *signer) checks() []health.Check {
+	all := []health.Check{
+		{ID: "keys", Replica: true, Probe: s.keys.probe},
+		{ID: "slashing-protection", Probe: func(ctx context.Context) (map[string]any, error) {
+			return map[string]any{"backend": s.cfg.AntiSlashing.Backend}, s.guard.Check(ctx)
+		}},
+	}
+	if s.certs != nil {
+		all = append(all, health.Check{ID: "certificate", Replica: true, Probe: func(context.Context) (map[string]any, error) {
+			return map[string]any{"mode": s.cfg.TLS.Mode}, s.certs.Healthy()
+		}})
+	}
+	return all
+}
+
+// showHealth is a metric that answers at once, whatever the parts do.
+func (s *signer) showHealth() error {
+	healthy := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "containment_healthy",
+		Help: "1 if all parts were up, as of /healthcheck, when last asked; asked every 10 seconds at least. 0 while starting or stopping.",
+	}, func() float64 {
+		if s.health.Healthy() {
+			return 1
+		}
+		return 0
+	})
+	if err := s.registry.Register(healthy); err != nil {
+		return fmt.Errorf("register containment_healthy: %w", err)
+	}
+	return nil
+}
+
+func publicKeys(texts []string) ([]bls.PublicKey, error) {
+	keys := make([]bls.PublicKey, len(texts))
+	for i, text := range texts {
+		var err error
+		if keys[i], err = bls.ParsePublicKey(text); err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i, err)
+		}
+	}
+	return keys, nil
+}

@@ -1,0 +1,129 @@
+package slashing
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+)
+
+// writer writes claims in groups: those that come while one write is under way share the next, so that a burst costs a few
+// commits, and nobody waits for a timer.
+type writer struct {
+	store Store
+	limit time.Duration // of one write
+	wrote func(votes int, took time.Duration, err error)
+
+	mu      sync.Mutex
+	waiting []*ticket // in the order in which they came
+	writing bool      // a goroutine is in write, and will come back for waiting
+}
+
+// ticket is one claim on its way through the store.
+type ticket struct {
+	ctx     context.Context //nolint:containedctx // the caller's, to learn whether anybody still waits; the write has its own
+	claim   Claim
+	done    chan struct{} // closed when the fields below are set
+	outcome Outcome
+	err     error // the claim was not part of a write; nothing was recorded
+}
+
+// submit hands in claims that may share one write, and returns at once.
+func (w *writer) submit(ctx context.Context, claims ...Claim) []*ticket {
+	tickets := make([]*ticket, len(claims))
+	for i, c := range claims {
+		tickets[i] = &ticket{ctx: ctx, claim: c, done: make(chan struct{})}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = append(w.waiting, tickets...)
+	if !w.writing && len(w.waiting) > 0 {
+		w.writing = true
+		go w.writeAll()
+	}
+	return tickets
+}
+
+// writeAll writes group after group until nobody waits.
+func (w *writer) writeAll() {
+	for group := w.take(); group != nil; group = w.take() {
+		w.write(group)
+	}
+}
+
+// take returns the next group: everything that waits, but one claim for each key and kind, whose second waits for the next
+// group. It is nil, and the writing over, when nothing waits.
+func (w *writer) take() []*ticket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	group, later := make([]*ticket, 0, len(w.waiting)), w.waiting[:0]
+	taken := make(map[record]bool, len(w.waiting))
+	for _, t := range w.waiting {
+		if err := w.late(t.ctx); err != nil {
+			t.err = err
+			close(t.done)
+			continue
+		}
+		r := recordOf(t.claim)
+		if taken[r] {
+			later = append(later, t)
+			continue
+		}
+		taken[r] = true
+		group = append(group, t)
+	}
+	clear(w.waiting[len(later):])
+	w.waiting = later
+	if len(group) == 0 {
+		w.writing = false
+		return nil
+	}
+	return group
+}
+
+// record is what a claim would advance.
+type record struct {
+	key   bls.PublicKey
+	block bool
+}
+
+func recordOf(c Claim) record {
+	_, block := c.Vote.(Block)
+	return record{c.Key, block}
+}
+
+// late says that nobody would wait for the outcome of a write that begins now.
+func (w *writer) late(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && time.Until(deadline) < w.limit {
+		return problem.New(problem.Overloaded, "too little time is left to record the vote; nothing was recorded")
+	}
+	return nil
+}
+
+// write is one write of the store. It has its own limit and belongs to no caller: one who hangs up must not undo what the
+// others share.
+func (w *writer) write(group []*ticket) {
+	claims := make([]Claim, len(group))
+	for i, t := range group {
+		claims[i] = t.claim
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), w.limit)
+	defer cancel()
+	began := time.Now()
+	outcomes, err := w.store.Advance(ctx, claims) // from here the votes may be on record
+	w.wrote(len(group), time.Since(began), err)
+	if err == nil && len(outcomes) != len(group) {
+		err = fmt.Errorf("%d outcomes for %d claims", len(outcomes), len(group))
+	}
+	for i, t := range group {
+		if err != nil {
+			t.outcome = Outcome{Err: err}
+		} else {
+			t.outcome = outcomes[i]
+		}
+		close(t.done)
+	}
+}
