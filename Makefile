@@ -20,7 +20,7 @@ LINTER := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo check test lint bench fuzz oracle fmt clean
+.PHONY: help setup build split run demo check test lint bench fuzz oracle clients fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ fuzz: setup ## every fuzz target for FUZZTIME (20s)
 
 oracle: setup ## signing roots of generated requests against those of lodestar; needs Node 20 and npm
 	@sh scripts/oracle.sh
+
+clients: split ## the signer clients of Lodestar and Prysm against the signer; needs Node 20 and npm
+	@sh scripts/clients.sh build/containment-chamber
 
 fmt: setup $(LINTER) ## format the Go files
 	$(LINTER) fmt $(PACKAGES)

@@ -19,12 +19,20 @@ const plan = [
   {client: prysm, network: "hoodi", forks: ["deneb", "electra", "fulu"]},
 ];
 
-// Types that each client must have got signed in each fork, so that a driver that stops asking does not pass.
+// What each client must have got signed in each fork, so that a driver that stops asking does not pass.
 const always = ["AGGREGATION_SLOT", "AGGREGATE_AND_PROOF", "ATTESTATION", "RANDAO_REVEAL", "VOLUNTARY_EXIT"];
+
+// What each client must have seen refused in each fork.
+const never = ["(double vote)", "(other network)"];
+
+const driverMilliseconds = 300_000;
 
 // drive runs a client's driver to its end and returns its results.
 async function drive({client, network, forks}, url) {
-  const child = spawn(client.command, [...client.args, url, network, ...forks], {stdio: ["ignore", "pipe", "inherit"]});
+  const child = spawn(client.command, [...client.args, url, network, ...forks], {
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: driverMilliseconds,
+  });
   let output = "";
   child.stdout.on("data", (b) => (output += b));
   const code = await new Promise((ended, fail) => child.once("error", fail).once("close", ended));
@@ -38,11 +46,30 @@ async function drive({client, network, forks}, url) {
         results.push({type, fork, result: "failed", says: "no signature"});
       }
     }
-    if (!results.some((r) => r.fork === fork && r.type === "(double vote)" && r.result === "refused")) {
-      results.push({type: "(double vote)", fork, result: "failed", says: "was not refused"});
+    for (const type of never) {
+      if (!results.some((r) => r.fork === fork && r.type === type && r.result === "refused")) {
+        results.push({type, fork, result: "failed", says: "no refusal"});
+      }
     }
   }
   return results;
+}
+
+// unlogged are failures for refusals whose reason is not in the signer's log as often as clients were refused.
+function unlogged(results, log) {
+  const wanted = new Map();
+  for (const r of results.filter((r) => r.result === "refused")) {
+    wanted.set(r.reason, (wanted.get(r.reason) ?? 0) + 1);
+  }
+  return [...wanted].flatMap(([reason, times]) => {
+    const logged = log.split("\n").filter((line) => line.includes(reason)).length;
+    return logged >= times ? [] : [{type: "(signer's log)", fork: "", result: "failed", says: `"${reason}" ${logged} times, not ${times}`}];
+  });
+}
+
+// So that a signer is not left behind: it is ended when this process exits.
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => process.exit(1));
 }
 
 let failed = 0;
@@ -51,10 +78,11 @@ for (const part of plan) {
   const signer = await startSigner(binary, part.network);
   const results = await drive(part, signer.url);
   await signer.stop();
+  results.push(...unlogged(results, signer.output()));
   console.log(table(results, part.forks));
-  const refusals = new Map(results.filter((r) => r.result === "refused").map((r) => [r.type, r.says]));
-  for (const [type, says] of refusals) {
-    console.log(`  ${type} refused, as it must be; the client prints: ${says.trim()}`);
+  const told = results.filter((r) => r.result === "refused" || r.result === "text");
+  for (const [type, says] of new Map(told.map((r) => [r.type, r.says]))) {
+    console.log(`  ${type}: the client prints: ${says.trim()}`);
   }
   for (const r of results.filter((r) => r.result === "failed")) {
     failed++;

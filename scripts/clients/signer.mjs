@@ -82,5 +82,5 @@ export async function startSigner(binary, network) {
       throw new Error(`the signer ended with exit code ${code}; it wrote:\n${output.slice(-4000)}`);
     }
   };
-  return {url, stop};
+  return {url, stop, output: () => output};
 }

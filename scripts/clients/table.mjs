@@ -1,6 +1,6 @@
 // Prints results as a table of types and forks.
 
-const marks = {ok: "ok", refused: "refused", failed: "FAILED"};
+const marks = {ok: "ok", refused: "refused", text: "text", failed: "FAILED"};
 
 // table has a row for each type and a column for each fork. What belongs to no fork stands in the first column.
 export function table(results, forks) {

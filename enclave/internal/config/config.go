@@ -120,7 +120,7 @@ func merge(keys *schema, layers []layer) (*Config, error) {
 }
 
 // slotsPerCPU is what signing.concurrency_limit 0 stands for.
-const slotsPerCPU = 16
+const slotsPerCPU = 64
 
 // resolve replaces values that stand for something that depends on the machine, and spellings by the one that is compared.
 func (c *Config) resolve() {

@@ -206,7 +206,7 @@ type SQLite struct {
 
 // Signing bounds and watches the signing work. Once loaded, canary keys are 0x and 96 digits in lower case.
 type Signing struct {
-	// Signatures under way at once, from slot to signature. Zero means 16 for each CPU: a slot is also held while
+	// Signatures under way at once, from slot to signature. Zero means 64 for each CPU: a slot is also held while
 	// the slashing store writes, so there are more slots than CPUs.
 	// Trust: none.
 	ConcurrencyLimit int `koanf:"concurrency_limit" default:"0" range:"0-65536"`

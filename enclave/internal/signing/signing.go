@@ -26,14 +26,14 @@ const messages = 64
 
 // slotsPerCPU is the default concurrency: a slot is also held while the slashing store writes, so there are more
 // slots than CPUs.
-const slotsPerCPU = 16
+const slotsPerCPU = 64
 
 // Options are what a Signer is made of. All pointers must be set.
 type Options struct {
 	Network     *eth2.Network
 	Keys        *keystore.Keystore
 	Guard       *slashing.Guard
-	Concurrency int           // requests under way at once; zero means 16 for each CPU
+	Concurrency int           // requests under way at once; zero means 64 for each CPU
 	Wait        time.Duration // the most that a request waits for a slot; zero refuses at once
 	Registry    prometheus.Registerer
 }

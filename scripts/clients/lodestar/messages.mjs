@@ -36,8 +36,8 @@ export function vote(config, epoch, byte) {
 
 // refused is what the signer says to what it never signs, by intent.
 const refused = {
-  fullBlock: /full block/,
-  unknownType: /BLS_TO_EXECUTION_CHANGE/,
+  fullBlock: "full block",
+  unknownType: "not a known signing type",
 };
 
 // messages of the epoch: type, data, slot of the domain, root, and the words of a refusal where there must be one.
