@@ -5,9 +5,8 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"io"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ type signer interface {
 	SignAll(ctx context.Context, grants []auth.Grant, req eth2.Request) (signatures []bls.Signature, refusals []error, err error)
 }
 
-// keys lists the keys that can sign now. The list belongs to the callee and is not changed.
+// keys lists the keys that can sign now, in ascending order. The list is the caller's.
 type keys interface {
 	PublicKeys() []bls.PublicKey
 }
@@ -137,15 +136,23 @@ func credential(r *http.Request) string {
 }
 
 // writeSignature answers in JSON if the caller takes it and else, also if the caller says nothing, in plain text:
-// some clients read only the one, some only the other.
+// some clients read only the one, some only the other. The answer leaves before the request is logged and counted.
 func writeSignature(w http.ResponseWriter, r *http.Request, s bls.Signature) {
-	contentType, body := "text/plain; charset=utf-8", s.String()
+	contentType := "text/plain; charset=utf-8"
+	body := make([]byte, 0, len(`{"signature":"0x"}`)+2*len(s))
 	if takesJSON(r.Header.Values("Accept")) {
-		contentType, body = "application/json; charset=utf-8", `{"signature":"`+body+`"}`
+		contentType = "application/json; charset=utf-8"
+		body = append(hex.AppendEncode(append(body, `{"signature":"0x`...), s[:]), `"}`...)
+	} else {
+		body = hex.AppendEncode(append(body, "0x"...), s[:])
 	}
-	w.Header().Set("Content-Type", contentType)
-	// A caller that is gone asks again, and gets the same signature.
-	_, _ = io.WriteString(w, body) //nolint:gosec // G705: hexadecimal digits of our own, never text of the caller's
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) //nolint:gosec // G705: hexadecimal digits of our own, never text of the caller's
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush() // a caller that is gone asks again, and gets the same signature
+	}
 }
 
 // takesJSON reports whether any entry of the Accept headers is application/json or */*, whatever its weight.
@@ -164,8 +171,7 @@ func takesJSON(accept []string) bool {
 
 // publicKeys lists the keys in ascending order.
 func (a *API) publicKeys(w http.ResponseWriter, _ *http.Request) {
-	list := slices.Clone(a.deps.Keys.PublicKeys())
-	slices.SortFunc(list, func(x, y bls.PublicKey) int { return slices.Compare(x[:], y[:]) })
+	list := a.deps.Keys.PublicKeys()
 	const perKey = len(`"0x",`) + 2*len(bls.PublicKey{})
 	body := make([]byte, 0, len("[]")+perKey*len(list))
 	body = append(body, '[')
