@@ -8,6 +8,7 @@ MODULES := enclave parent shared
 PACKAGES := ./enclave/... ./parent/... ./shared/...
 FUZZTIME ?= 20s
 BENCHTIME ?= 2s
+# Such as -figures plain,burst; build/bench -h lists them.
 BENCHFLAGS ?=
 
 # Tools are pinned here and nowhere else.
@@ -23,7 +24,7 @@ OS := $(shell uname -s)
 .PHONY: help setup build split run demo check test lint bench fuzz oracle clients fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## look for Go, a C compiler and make; say what is missing and install it where possible
 	@sh scripts/setup.sh
@@ -68,7 +69,7 @@ $(LINTER):
 	@mv $(TOOLS)/golangci-lint $@
 
 bench: split ## what a signature costs in the running signer, against the bare one; then the benchmarks of the parts
-	cd enclave && $(BUILD) -o ../build/ ./e2e/bench ./e2e/bench/profiled
+	cd enclave && $(BUILD) -o ../build/ ./e2e/bench
 	@sh scripts/bench.sh $(BENCHTIME) $(BENCHFLAGS)
 
 fuzz: setup ## every fuzz target for FUZZTIME (20s)

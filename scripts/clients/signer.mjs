@@ -56,7 +56,10 @@ export async function startSigner(binary, network) {
   let ended = false;
   const end = new Promise((ok) => {
     child.once("error", (e) => (output += e.message));
-    child.once("close", (code) => ok((ended = true) && code));
+    child.once("close", (code) => {
+      ended = true;
+      ok(code);
+    });
   });
   const clean = () => {
     child.kill("SIGKILL");

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,11 +21,12 @@ import (
 
 func main() { os.Exit(start(os.Args[1:], os.Stdout, os.Stderr)) }
 
+const allFigures = "plain,attested,latency,batches,memory,burst"
+
 type options struct {
 	binaries string
 	dir      string
-	profile  string
-	phases   string
+	figures  string
 	window   time.Duration
 	repeats  int
 	burst    int
@@ -37,11 +39,10 @@ func start(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.binaries, "binaries", "", "directory of the product's binaries (default: beside this one)")
 	flags.StringVar(&o.dir, "dir", "", "directory for a temporary one with keys and databases; it should be on a real disk (default: the system's)")
-	flags.StringVar(&o.profile, "profile", "", "directory for CPU and heap profiles of the signers, which then run inside the profiled command")
-	flags.StringVar(&o.phases, "phases", "bcdegh", "which figures, by letter: b plain HTTP, c attested TLS, d latency, e batches, g memory, h slot burst")
+	flags.StringVar(&o.figures, "figures", allFigures, "which figures, separated by commas")
 	flags.DurationVar(&o.window, "time", 2*time.Second, "how long each phase runs each time")
 	flags.IntVar(&o.repeats, "repeats", 5, "how often each phase runs; the figures are medians")
-	flags.IntVar(&o.burst, "burst-connections", 256, "connections of the slot burst")
+	flags.IntVar(&o.burst, "burst-connections", size, fmt.Sprintf("connections of the slot burst of %d votes; fewer if the signer may open few files", size))
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -63,8 +64,10 @@ func (o *options) check() error {
 	if o.window <= 0 || o.repeats < 1 || o.burst < 1 {
 		return errors.New("-time, -repeats and -burst-connections must be positive")
 	}
-	if rest := strings.Trim(o.phases, "bcdegh"); rest != "" || o.phases == "" {
-		return fmt.Errorf("-phases: %q is not made of the letters b, c, d, e, g and h", o.phases)
+	for name := range strings.SplitSeq(o.figures, ",") {
+		if !slices.Contains(strings.Split(allFigures, ","), name) {
+			return fmt.Errorf("-figures: %q is not one of %s", name, allFigures)
+		}
 	}
 	if o.binaries == "" {
 		self, err := os.Executable()
@@ -73,15 +76,9 @@ func (o *options) check() error {
 		}
 		o.binaries = filepath.Dir(self)
 	}
-	for _, dir := range []*string{&o.binaries, &o.profile} {
-		if *dir == "" {
-			continue
-		}
-		absolute, err := filepath.Abs(*dir)
-		if err != nil {
-			return err
-		}
-		*dir = absolute
+	var err error
+	if o.binaries, err = filepath.Abs(o.binaries); err != nil {
+		return fmt.Errorf("-binaries: %w", err)
 	}
 	return nil
 }
@@ -101,14 +98,9 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(sockets)) }()
-	if o.profile != "" {
-		if err := os.MkdirAll(o.profile, 0o700); err != nil {
-			return err
-		}
-	}
 	p := &plan{
 		options: o, progress: stderr,
-		site: site{binaries: o.binaries, dir: dir, sockets: sockets, profile: o.profile, batch: o.has('e')},
+		site: site{binaries: o.binaries, dir: dir, sockets: sockets, batch: o.has("batches")},
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	if err := p.prepare(ctx); err != nil {
@@ -121,5 +113,5 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 	return nil
 }
 
-// has tells whether the figures of a letter are wanted.
-func (o options) has(letter rune) bool { return strings.ContainsRune(o.phases, letter) }
+// has tells whether a figure is wanted.
+func (o options) has(name string) bool { return slices.Contains(strings.Split(o.figures, ","), name) }

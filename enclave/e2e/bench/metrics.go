@@ -9,11 +9,12 @@ import (
 	"strings"
 )
 
-// readings are what the signer's own metrics say since its start.
+// readings are what the signer's own metrics say.
 type readings struct {
-	mallocs    float64 // objects
-	bytes      float64
-	collecting float64 // seconds of CPU time
+	mallocs     float64 // objects, since the start
+	bytes       float64 // allocated since the start
+	collecting  float64 // seconds of CPU time since the start
+	connections float64 // the most that the API takes, which follows from the limit of open files
 }
 
 // scrape reads a server's metrics, all of which must be there.
@@ -29,9 +30,10 @@ func scrape(ctx context.Context, url string) (readings, error) {
 	defer func() { _ = res.Body.Close() }()
 	var r readings
 	wanted := map[string]*float64{
-		"go_memstats_mallocs_total":                 &r.mallocs,
-		"go_memstats_alloc_bytes_total":             &r.bytes,
-		"go_cpu_classes_gc_total_cpu_seconds_total": &r.collecting,
+		"go_memstats_mallocs_total":                           &r.mallocs,
+		"go_memstats_alloc_bytes_total":                       &r.bytes,
+		"go_cpu_classes_gc_total_cpu_seconds_total":           &r.collecting,
+		`containment_http_connections_limit{listener="main"}`: &r.connections,
 	}
 	scanner := bufio.NewScanner(res.Body)
 	for scanner.Scan() {

@@ -10,7 +10,6 @@ import (
 
 // phase is one kind of load on one server, repeated and compared with the yardstick each time.
 type phase struct {
-	group   string // the letter that selects it
 	what    string
 	server  *server
 	clients int
@@ -90,7 +89,7 @@ func (p *phase) scrapes(ctx context.Context) (cost, last readings, err error) {
 		return readings{}, readings{}, err
 	}
 	last, err = scrape(ctx, p.server.metrics)
-	return readings{last.mallocs - first.mallocs, last.bytes - first.bytes, 0}, last, err
+	return readings{mallocs: last.mallocs - first.mallocs, bytes: last.bytes - first.bytes}, last, err
 }
 
 // jobs prepares the requests of a run. Every key's votes have rising targets, across runs too.

@@ -61,26 +61,26 @@ func (p *plan) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.has('g') {
+	if p.has("memory") {
 		if err := p.measureEmpty(ctx); err != nil {
 			return err
 		}
 	}
-	if p.has('b') || p.has('d') || p.has('e') {
+	if p.has("plain") || p.has("latency") || p.has("batches") {
 		v, err := p.start(ctx, "signer", fewDir, few, false)
 		if err != nil {
 			return err
 		}
 		p.planPlain(v)
 	}
-	if p.has('c') || p.has('d') {
+	if p.has("attested") || p.has("latency") {
 		v, err := p.start(ctx, "split", fewDir, few, true)
 		if err != nil {
 			return err
 		}
 		p.planAttested(v)
 	}
-	if p.has('b') || p.has('g') || p.has('h') {
+	if p.has("plain") || p.has("memory") || p.has("burst") {
 		if err := p.prepareMany(ctx, manyDir); err != nil {
 			return err
 		}
@@ -125,48 +125,62 @@ func (p *plan) prepareMany(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if p.has('g') {
+	if p.has("memory") {
 		if p.many, err = settledMemory(ctx, v); err != nil {
 			return err
 		}
 	}
-	if p.has('b') {
-		p.add(phase{group: "b", what: "ATTESTATION, 10,000 keys, every message its own", server: v, target: targetPlain})
-		p.add(phase{group: "b", what: "ATTESTATION, 10,000 keys, one message for all", server: v, shared: true, target: targetPlain})
+	if p.has("plain") {
+		p.add(phase{what: "ATTESTATION, 10,000 keys, every message its own", server: v, target: targetPlain})
+		p.add(phase{what: "ATTESTATION, 10,000 keys, one message for all", server: v, shared: true, target: targetPlain})
 	}
-	if p.has('h') {
-		p.bursts = append(p.bursts, &burst{phase: phase{
-			group: "h", what: fmt.Sprintf("slot burst: %d votes at once over %d connections", size, p.burst),
-			server: v, clients: p.burst, batch: 1, shared: true,
-		}})
+	if p.has("burst") {
+		return p.planBurst(ctx, v)
 	}
 	return nil
 }
 
-// connections of the phases with one signature for each request.
-const connections = 64
+func (p *plan) planBurst(ctx context.Context, v *server) error {
+	taken, err := scrape(ctx, v.metrics)
+	if err != nil {
+		return err
+	}
+	n := min(p.burst, int(taken.connections))
+	if n < p.burst {
+		p.tell("slot burst: %d connections instead of %d, the most that the signer takes with so few open files (ulimit -n)", n, p.burst)
+	}
+	p.bursts = append(p.bursts, &burst{phase: phase{
+		what:   fmt.Sprintf("slot burst: %d votes at once over %d connections", size, n),
+		server: v, clients: n, batch: 1, shared: true,
+	}})
+	return nil
+}
+
+const (
+	connections = 64  // of the phases with one signature for each request
+	batchKeys   = 128 // asked for at once in the phases with batches
+)
 
 func (p *plan) add(f phase) {
-	f.clients, f.batch = max(f.clients, 1), max(f.batch, 1)
-	if f.batch == 1 {
-		f.clients = connections
+	if f.batch == 0 {
+		f.batch, f.clients = 1, connections
 	}
 	p.phases = append(p.phases, &f)
 }
 
 func (p *plan) planPlain(v *server) {
-	if p.has('b') {
-		p.add(phase{group: "b", what: "ATTESTATION, 1,000 keys, every message its own", server: v, target: targetPlain, metrics: true})
-		p.add(phase{group: "b", what: "ATTESTATION, 1,000 keys, one message for all", server: v, shared: true, target: targetPlain, metrics: true})
-		p.add(phase{group: "b", what: "AGGREGATION_SLOT, which needs no record", server: v, duty: true, target: targetPlain, metrics: true})
+	if p.has("plain") {
+		p.add(phase{what: "ATTESTATION, 1,000 keys, every message its own", server: v, target: targetPlain, metrics: true})
+		p.add(phase{what: "ATTESTATION, 1,000 keys, one message for all", server: v, shared: true, target: targetPlain, metrics: true})
+		p.add(phase{what: "AGGREGATION_SLOT, which needs no record", server: v, duty: true, target: targetPlain, metrics: true})
 	}
-	if p.has('d') {
+	if p.has("latency") {
 		p.delay(v, "AGGREGATION_SLOT, plain HTTP", true)
 		p.delay(v, "ATTESTATION, plain HTTP, its record included", false)
 	}
-	if p.has('e') {
+	if p.has("batches") {
 		for _, n := range []int{64, 16} {
-			f := phase{group: "e", server: v, batch: n, clients: 4 * 64 / n / 2, target: targetBatch, metrics: true}
+			f := phase{server: v, batch: n, clients: batchKeys / n, target: targetBatch, metrics: true}
 			f.what = fmt.Sprintf("ATTESTATION, batches of %d keys", n)
 			p.add(f)
 			f.what, f.duty = fmt.Sprintf("AGGREGATION_SLOT, batches of %d keys", n), true
@@ -176,17 +190,17 @@ func (p *plan) planPlain(v *server) {
 }
 
 func (p *plan) planAttested(v *server) {
-	if p.has('c') {
-		p.add(phase{group: "c", what: "ATTESTATION, attested TLS and parent, every message its own", server: v, target: targetAttested})
-		p.add(phase{group: "c", what: "ATTESTATION, attested TLS and parent, one message for all", server: v, shared: true, target: targetAttested})
+	if p.has("attested") {
+		p.add(phase{what: "ATTESTATION, attested TLS and parent, every message its own", server: v, target: targetAttested})
+		p.add(phase{what: "ATTESTATION, attested TLS and parent, one message for all", server: v, shared: true, target: targetAttested})
 	}
-	if p.has('d') {
+	if p.has("latency") {
 		p.delay(v, "AGGREGATION_SLOT, attested TLS and parent", true)
 	}
 }
 
 func (p *plan) delay(v *server, what string, duty bool) {
-	p.delays = append(p.delays, &latency{phase: phase{group: "d", what: what, server: v, batch: 1, duty: duty}})
+	p.delays = append(p.delays, &latency{phase: phase{what: what, server: v, batch: 1, duty: duty}})
 }
 
 // warm lets every key of every server vote once: the first vote of a key makes its record, all others change it.
@@ -195,12 +209,6 @@ func (p *plan) warm(ctx context.Context) error {
 		f := phase{what: "first votes", server: v, clients: connections, batch: 1, shared: true, perRun: len(v.keys)}
 		if err := f.measure(ctx, p.chain, p.window, new(sample)); err != nil {
 			return err
-		}
-		if p.site.profile == "" {
-			continue
-		}
-		if err := v.beginProfile(); err != nil {
-			return fmt.Errorf("begin the profile of %s: %w", v.name, err)
 		}
 	}
 	return nil

@@ -11,10 +11,11 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 )
 
-// yardstick signs in this very process: what a signature costs without a signer around it.
+// yardstick signs in this very process, each time another message, hashed anew: what a signature costs without a signer
+// around it.
 type yardstick struct {
 	keys    []*bls.SecretKey // one for each CPU
-	counter atomic.Uint64    // makes every message another one
+	counter atomic.Uint64
 }
 
 func newYardstick() (*yardstick, error) {

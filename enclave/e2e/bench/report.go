@@ -2,14 +2,19 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
 // report prints the figures: medians over the repeats.
 func (p *plan) report(t table) {
 	t.machine()
-	t.note("medians of %d runs of %v each; other processes had %.0f %% of its CPU time meanwhile", p.repeats, p.window, 100*p.disturbed)
+	t.note("medians of %d runs of %v each; processes of others had %.0f %% of the machine's CPU time meanwhile",
+		p.repeats, p.window, 100*max(p.disturbed, 0))
 	t.note("")
 	t.note("CPU time for each signature, against the bare BLS signature just before and after:")
 	t.line("bare BLS signature, all CPUs busy", "1.00×")
@@ -25,7 +30,7 @@ func (p *plan) report(t table) {
 		l.report(t)
 	}
 	t.note("")
-	if p.has('g') {
+	if p.has("memory") {
 		t.held("resident memory for each of 10,000 keys, after the start", " KiB", float64(p.many-p.empty)/(manyKeys-1)/1024, targetMemory)
 		t.note("    %.1f MiB with one key, %.1f MiB with 10,000", mebibytes(p.empty), mebibytes(p.many))
 	}
@@ -79,3 +84,46 @@ func (b *burst) report(t table) {
 	t.note("    all answered 200; half after %.0f ms, 99 %% after %.0f ms, the last after %.0f ms",
 		micros(b.after(0.5))/1000, micros(b.after(0.99))/1000, micros(b.after(1))/1000)
 }
+
+// table is what a person reads: what, figure, target, verdict.
+type table struct{ w io.Writer }
+
+func (t table) machine() {
+	model := "unknown CPU"
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	_, _ = fmt.Fprintf(t.w, "machine: %s, %d CPUs, %s/%s, %s\n", model, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+func (t table) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(t.w, "%s\n", fmt.Sprintf(format, args...))
+}
+
+// line is a figure without a target.
+func (t table) line(what, figure string) { _, _ = fmt.Fprintf(t.w, "%-62s %10s\n", what, figure) }
+
+// held is a figure that should not be above its target.
+func (t table) held(what, unit string, figure, target float64) {
+	verdict := "ok"
+	if figure > target {
+		verdict = "above target"
+	}
+	_, _ = fmt.Fprintf(t.w, "%-62s %10s   target %-8s %s\n", what, number(figure)+unit, number(target)+unit, verdict)
+}
+
+// number keeps as many digits as a figure of its size deserves.
+func number(f float64) string {
+	if f >= 20 || f <= -20 || f == float64(int(f)) {
+		return fmt.Sprintf("%.0f", f)
+	}
+	return fmt.Sprintf("%.2f", f)
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

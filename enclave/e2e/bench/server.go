@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 	"text/template"
 	"time"
 
@@ -27,7 +26,6 @@ type site struct {
 	binaries string // the product's
 	dir      string // of configurations, databases and logs
 	sockets  string // of the split, a short path
-	profile  string // where profiles go; empty for the product's own binary
 	batch    bool   // whether batches are switched on
 }
 
@@ -100,20 +98,14 @@ func (v *server) startProcesses(s site, dir, config string, split bool) (err err
 			return err
 		}
 	}
-	args := []string{"server", "-c", config}
-	if s.profile != "" {
-		args = []string{"-c", config, "-profile", filepath.Join(s.profile, v.name)}
-	}
-	v.signer, err = rig.Start(rig.Command{Name: v.name, Binary: s.signer(), Args: args, Log: filepath.Join(dir, "signer.log")})
+	v.signer, err = rig.Start(rig.Command{
+		Name: v.name, Binary: s.signer(),
+		Args: []string{"server", "-c", config}, Log: filepath.Join(dir, "signer.log"),
+	})
 	return err
 }
 
-func (s site) signer() string {
-	if s.profile != "" {
-		return filepath.Join(s.binaries, "profiled")
-	}
-	return filepath.Join(s.binaries, "containment-chamber")
-}
+func (s site) signer() string { return filepath.Join(s.binaries, "containment-chamber") }
 
 func (s site) trust(dir, config string) (*tls.Config, error) {
 	policy, root, err := rig.Trust(s.signer(), config, filepath.Join(dir, "nsm", "root.pem"))
@@ -181,9 +173,6 @@ func (v *server) usage() (u usage, err error) {
 	u.parent, err = cpuTime(v.parent.PID())
 	return u, err
 }
-
-// beginProfile tells a profiled signer that what comes now is what is to be seen.
-func (v *server) beginProfile() error { return v.signer.Signal(syscall.SIGUSR1) }
 
 func (v *server) processes() (p []*rig.Process) {
 	for _, one := range []*rig.Process{v.signer, v.parent} {

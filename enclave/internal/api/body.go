@@ -14,20 +14,13 @@ import (
 // payload is large: EIP-7934 caps a block at 10 MiB of RLP, which is twice that in hexadecimal digits.
 const (
 	MaxBody   = 32 << 20
-	smallBody = 128 << 10 // a body above has a place of its own kind
-	freeBody  = 16 << 10  // what every reader may have; above, memory is counted
-	startBody = 4 << 10
+	freeBody  = 16 << 10  // what every request may have; above, memory is counted
+	startBody = 4 << 10   // of a body whose length is not known, or above freeBody
+	maxMemory = 256 << 20 // of all bodies above freeBody together
 )
 
-// The most memory that bodies have beside freeBody for each reader. While a body grows it is there twice, in part: four large
-// ones have at most 192 MiB.
-const (
-	maxLarge  = 4
-	maxMemory = 64 << 20
-)
-
-// A large body has this time from the moment it has its place, and more for what has come: slower than this nobody may hold
-// one of so few places. A small one has the time of the whole request, readTimeout.
+// A body above freeBody has this time from the moment its memory is counted, and more for what has come: slower than this nobody
+// may hold what others need. A smaller one has the time of the whole request, readTimeout.
 const (
 	largeGrace  = 5 * time.Second
 	largePerMiB = time.Second
@@ -56,12 +49,12 @@ func ReadBody(r *http.Request) ([]byte, error) {
 
 // body is the body of one request in memory, or what came of it and why there is no more.
 type body struct {
-	limits *Limits
 	data   []byte
-	err    error // a problem
-	read   int   // how much of data was read by Read
-	memory int64 // held of limits.memory
-	large  bool  // holds a place of limits.large
+	err    error     // a problem
+	read   int       // how much of data was read by Read
+	memory *places   // bytes
+	held   int64     // of memory: the capacity of data if that is above freeBody
+	began  time.Time // when the first was held
 }
 
 // Read is for handlers that decode from a reader.
@@ -80,38 +73,28 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) Close() error { return nil }
 
 // receive reads the body of r, or returns nil if it has none.
-func (l *Limits) receive(w http.ResponseWriter, r *http.Request, c *conn) *body {
+func (l *Limits) receive(w http.ResponseWriter, r *http.Request) *body {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	b := l.bodies.Get().(*body) // the pool holds nothing else
-	b.err = b.fill(w, r, c)
+	b := &body{memory: &l.memory}
+	b.err = b.fill(w, r)
 	return b
 }
 
-func (b *body) fill(w http.ResponseWriter, r *http.Request, c *conn) error {
+func (b *body) fill(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > MaxBody {
 		return tooLarge()
 	}
-	if !c.beginReading() {
-		return problem.New(problem.Overloaded, "too many requests at once")
+	start := startBody
+	if n := r.ContentLength; n >= 0 && n < freeBody {
+		start = int(n) + 1 // one more, for the read that finds the end
 	}
-	defer c.endReading()
-	if n := r.ContentLength; n > int64(cap(b.data)) && n <= freeBody {
-		b.data = make([]byte, 0, n)
-	}
-	var began time.Time // of the large part
+	b.data = make([]byte, 0, start)
 	for {
 		if len(b.data) == cap(b.data) {
-			if err := b.grow(); err != nil {
+			if err := b.grow(w); err != nil {
 				return err
-			}
-			if b.large {
-				if began.IsZero() {
-					began = time.Now()
-				}
-				allowed := largeGrace + largePerMiB*time.Duration(len(b.data)>>20)
-				_ = http.NewResponseController(w).SetReadDeadline(began.Add(allowed)) // the server's own holds where it cannot
 			}
 		}
 		n, err := r.Body.Read(b.data[len(b.data):cap(b.data)])
@@ -126,46 +109,43 @@ func (b *body) fill(w http.ResponseWriter, r *http.Request, c *conn) error {
 }
 
 // grow doubles the buffer as bytes come, whatever length was declared.
-func (b *body) grow() error {
-	size := 2 * cap(b.data)
-	switch {
-	case cap(b.data) > MaxBody:
+func (b *body) grow(w http.ResponseWriter) error {
+	if cap(b.data) > MaxBody {
 		return tooLarge()
-	case size > smallBody:
-		if !b.large {
-			if !b.limits.large.take(1) {
-				return problem.New(problem.Overloaded, "too many bodies above %d bytes at once", smallBody)
-			}
-			b.large = true
-		}
-		size = min(size, MaxBody+1) // one more, to see that there is one
-	case size > freeBody:
-		more := int64(size - max(cap(b.data), freeBody))
-		if !b.limits.memory.take(more) {
+	}
+	size := 2 * cap(b.data)
+	if size >= MaxBody {
+		size = MaxBody + 1 // one more, for the read that finds the end
+	}
+	held := b.held
+	if size > freeBody {
+		if !b.memory.take(int64(size)) {
 			return problem.New(problem.Overloaded, "too many bodies above %d bytes at once", freeBody)
 		}
-		b.memory += more
+		b.held = int64(size)
+		b.hurry(w)
 	}
 	data := make([]byte, len(b.data), size)
 	copy(data, b.data)
 	clear(b.data)
 	b.data = data
+	b.memory.leave(held) // not before: while it grows, a body is there twice
 	return nil
 }
 
-// release gives the buffer back. It may have held passwords.
+// hurry sets the time by which a body that holds memory must be here.
+func (b *body) hurry(w http.ResponseWriter) {
+	if b.began.IsZero() {
+		b.began = time.Now()
+	}
+	allowed := largeGrace + largePerMiB*time.Duration(len(b.data)>>20)
+	_ = http.NewResponseController(w).SetReadDeadline(b.began.Add(allowed)) // the server's own holds where it cannot
+}
+
+// release overwrites the body, which may have held passwords, and gives its memory back.
 func (b *body) release() {
 	clear(b.data)
-	l := b.limits
-	l.memory.leave(b.memory)
-	if b.large {
-		l.large.leave(1)
-	}
-	if cap(b.data) > freeBody {
-		return
-	}
-	*b = body{limits: l, data: b.data[:0]}
-	l.bodies.Put(b)
+	b.memory.leave(b.held)
 }
 
 func tooLarge() error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ func TestBodiesOfEverySizeArrive(t *testing.T) {
 	l := limits(t, 1)
 	r := overTCP(t, l, http.HandlerFunc(echo))
 	p := r.connect()
-	for _, size := range []int{0, 1, startBody - 1, startBody, startBody + 1, freeBody, freeBody + 1, smallBody, smallBody + 1, 1 << 20, MaxBody} {
+	for _, size := range []int{0, 1, startBody - 1, startBody, startBody + 1, freeBody - 1, freeBody, freeBody + 1, 2 * freeBody, 1 << 20, MaxBody} {
 		want := fmt.Sprintf("%d bytes", size)
 		p.post("/", repeat(size))
 		if status, says, _ := p.answer(); status != 200 || says != want {
@@ -40,7 +41,7 @@ func TestBodiesOfEverySizeArrive(t *testing.T) {
 // nothingHeld waits until every place has been given back: handlers return after their answers.
 func nothingHeld(t *testing.T, l *Limits) {
 	t.Helper()
-	for _, p := range []*places{&l.requests, &l.lists, &l.memory, &l.large} {
+	for _, p := range []*places{&l.requests, &l.lists, &l.memory} {
 		await(t, func() bool { return p.taken.Load() == 0 })
 	}
 }
@@ -100,7 +101,7 @@ func TestSlowBodiesAreCut(t *testing.T) {
 	}{
 		"small":             {"Content-Length: 1000", "x", readTimeout},
 		"in chunks":         {"Transfer-Encoding: chunked", "ff\r\nx", readTimeout},
-		"large":             {"Content-Length: 1048576", repeat(smallBody + 1), largeGrace},
+		"large":             {"Content-Length: 1048576", repeat(freeBody + 1), largeGrace},
 		"large, after more": {"Content-Length: 33554432", repeat(4 << 20), largeGrace + 4*largePerMiB},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,57 +145,55 @@ func TestABodyThatBreaksOffIsMalformed(t *testing.T) {
 	}
 }
 
-// TestLargeBodiesHaveFewPlaces parks as many as there are places for, and finds that small ones pass and a large one does not.
-func TestLargeBodiesHaveFewPlaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := limits(t, 100)
-		r := inMemory(t, l, http.HandlerFunc(echo))
-		for range maxLarge {
-			p := r.connect()
-			p.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: %d\r\n\r\n%s", 1<<20, repeat(smallBody+1))
-		}
-		synctest.Wait()
-		p := r.connect()
-		p.post("/", repeat(smallBody))
-		if status, says, _ := p.answer(); status != http.StatusOK {
-			t.Errorf("small: %d %s", status, says)
-		}
-		p.post("/", repeat(smallBody+freeBody))
-		if status, says, _ := p.answer(); status != http.StatusServiceUnavailable {
-			t.Errorf("large: %d %s", status, says)
-		}
-		p.post("/", repeat(smallBody)) // on the same connection: what was left of the body has been read away
-		if status, says, _ := p.answer(); status != http.StatusOK {
-			t.Errorf("after a refusal: %d %s", status, says)
-		}
-		expectShed(t, l, "large_bodies", 1)
-	})
-}
-
+// TestMemoryOfBodiesIsBounded has one body that holds almost all of it while it grows and none while it is small.
 func TestMemoryOfBodiesIsBounded(t *testing.T) {
+	const half = 2 * freeBody // of what the large body holds in the end
 	l := limits(t, 100)
-	l.memory.most.Store(smallBody - freeBody)
+	l.memory.most.Store(3 * half)
 	synctest.Test(t, func(t *testing.T) {
 		r := inMemory(t, l, http.HandlerFunc(echo))
 		p := r.connect()
-		p.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: %d\r\n\r\n%s", smallBody, repeat(smallBody-1))
+		p.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: %d\r\n\r\n%s", 2*half, repeat(half+1))
 		synctest.Wait()
+		if held := l.memory.taken.Load(); held != 2*half {
+			t.Errorf("%d bytes are held, want %d", held, 2*half)
+		}
 		other := r.connect()
-		other.post("/", repeat(freeBody))
-		if status, says, _ := other.answer(); status != http.StatusOK {
-			t.Errorf("what is free: %d %s", status, says)
+		for _, tc := range []struct{ size, want int }{
+			{freeBody, http.StatusOK},
+			{half, http.StatusOK},
+			{half + 1, http.StatusServiceUnavailable}, // while it grows, a body is there twice
+			{half, http.StatusOK},                     // on the same connection: what was left of the body has been read away
+		} {
+			other.post("/", repeat(tc.size))
+			if status, says, _ := other.answer(); status != tc.want {
+				t.Errorf("%d bytes: %d %s, want %d", tc.size, status, says, tc.want)
+			}
 		}
-		other.post("/", repeat(freeBody+1))
-		if status, says, _ := other.answer(); status != http.StatusServiceUnavailable {
-			t.Errorf("above: %d %s", status, says)
-		}
-		p.send("x")
+		expectShed(t, l, "body_memory", 1)
+		p.send("%s", repeat(half-1))
 		if status, says, _ := p.answer(); status != http.StatusOK {
 			t.Errorf("the one that has the memory: %d %s", status, says)
 		}
 		synctest.Wait()
 		nothingHeld(t, l)
 	})
+}
+
+// TestABodyIsOverwrittenWhenItsHandlerHasReturned also has one that grew.
+func TestABodyIsOverwrittenWhenItsHandlerHasReturned(t *testing.T) {
+	kept := make(chan []byte, 1)
+	p := overTCP(t, limits(t, 1), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := ReadBody(r)
+		kept <- body
+	})).connect()
+	for _, size := range []int{10, 1 << 20} {
+		p.post("/", repeat(size))
+		p.answer()
+		if body := <-kept; len(body) != size || bytes.ContainsRune(body, 'x') {
+			t.Errorf("%d of %d bytes, and not all are zero", len(body), size)
+		}
+	}
 }
 
 // TestTheReadDeadlineEndsWithTheBody runs a handler for longer than a request may take to come.

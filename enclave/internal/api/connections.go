@@ -8,15 +8,16 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 )
 
 // maxConnections is the most connections of one listener, unless the process may open fewer files. One that waits costs about
 // 20 KiB, and with TLS twice that.
 const maxConnections = 16384
 
-// readersPerConnection, times the most connections, is how many bodies are read at once. It is above one, so that only HTTP/2,
-// whose connections carry many requests, can reach it.
-const readersPerConnection = 2
+// waitingPerConnection, times the most connections, is how many requests of a listener wait for their peers at once. It is above
+// one, so that only HTTP/2, whose connections carry many requests, can reach it.
+const waitingPerConnection = 2
 
 // reservedFiles are left to everything but connections: databases, keys, logs.
 const reservedFiles = 512
@@ -27,7 +28,7 @@ const listeners = 3
 // door accepts connections and bounds how many there are. A connection waits for its peer unless a request of it is being served:
 // it is in a handshake, sends headers or a body, reads an answer, or is idle. A newcomer to a full door displaces the
 // one that has waited longest, so that however many are held open by peers who do nothing, others are let in; only when all are
-// served is a newcomer closed at once.
+// served is a newcomer closed at once. Requests that wait for their peers are bounded in the same way.
 type door struct {
 	net.Listener
 	most func() int
@@ -35,7 +36,7 @@ type door struct {
 	mu      sync.Mutex
 	open    list.List // of *conn; among those that wait, the longest waiting first
 	room    int       // the most connections when the last one came
-	reading int       // bodies under way
+	waiting int       // requests of all that are open
 
 	displaced, refused prometheus.Counter
 	now, limit         prometheus.Gauge
@@ -44,9 +45,10 @@ type door struct {
 // conn is a connection of a door. The fields are guarded by the door's mutex.
 type conn struct {
 	net.Conn
-	door   *door
-	place  *list.Element // nil when it is counted no longer
-	served int           // requests that are being served; above one only in HTTP/2
+	door    *door
+	place   *list.Element // nil when it is counted no longer
+	served  int           // requests that are being served; above one only in HTTP/2
+	waiting int           // requests that have come and are not: their bodies or answers are under way
 }
 
 // Accept implements net.Listener.
@@ -70,7 +72,7 @@ func (d *door) admit(nc net.Conn) (*conn, bool) {
 	defer d.mu.Unlock()
 	d.room = room
 	d.limit.Set(float64(room))
-	if d.open.Len() >= room && !d.displace() {
+	if d.open.Len() >= room && !d.displace(0) {
 		return nil, false
 	}
 	c := &conn{Conn: nc, door: d}
@@ -79,11 +81,11 @@ func (d *door) admit(nc net.Conn) (*conn, bool) {
 	return c, true
 }
 
-// displace closes the connection that has waited longest, if any waits. The mutex is held.
-func (d *door) displace() bool {
+// displace closes the connection that has waited longest of those with so many requests or more, if any waits. The mutex is held.
+func (d *door) displace(requests int) bool {
 	for e := d.open.Front(); e != nil; e = e.Next() {
 		c := e.Value.(*conn) // the list holds nothing else
-		if c.served > 0 {
+		if c.served > 0 || c.waiting < requests {
 			continue
 		}
 		d.forget(c)
@@ -98,6 +100,7 @@ func (d *door) displace() bool {
 func (d *door) forget(c *conn) {
 	if c.place != nil {
 		d.open.Remove(c.place)
+		d.waiting -= c.waiting
 		c.place = nil
 		d.now.Set(float64(d.open.Len()))
 	}
@@ -119,49 +122,47 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// begin says that a request is being served. A nil connection is that of a handler without a server.
-func (c *conn) begin() {
-	if c == nil {
-		return
-	}
+// enter counts a request whose headers have come. It waits for its peer. If too many do, the connection that has waited longest of
+// those with more than their share goes, with all its requests; ok is false if there is none.
+func (c *conn) enter() (ok bool) {
+	d := c.door
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c.wait(1)
+	return d.waiting <= waitingPerConnection*d.room || d.displace(waitingPerConnection+1)
+}
+
+// leave is the end of a request that has entered.
+func (c *conn) leave() {
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
+	c.wait(-1)
+}
+
+// begin says that a request is being served from now on.
+func (c *conn) begin() {
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	c.wait(-1)
 	c.served++
 }
 
-// end says that a request has been served: as far as it goes, the connection waits for its peer from now on.
+// end says that a request has been served, and waits for its peer again. So does the connection, if that was the last.
 func (c *conn) end() {
-	if c == nil {
-		return
-	}
 	c.door.mu.Lock()
 	defer c.door.mu.Unlock()
+	c.wait(1)
 	if c.served--; c.served == 0 && c.place != nil {
 		c.door.open.MoveToBack(c.place)
 	}
 }
 
-// beginReading says that a body is being read. If too many are, the connection that has waited longest goes, with all that it sends.
-func (c *conn) beginReading() bool {
-	if c == nil {
-		return true
+// wait counts requests that begin or cease to wait. The mutex is held.
+func (c *conn) wait(requests int) {
+	c.waiting += requests
+	if c.place != nil {
+		c.door.waiting += requests
 	}
-	c.door.mu.Lock()
-	defer c.door.mu.Unlock()
-	if c.door.reading >= readersPerConnection*c.door.room && !c.door.displace() {
-		return false
-	}
-	c.door.reading++
-	return true
-}
-
-func (c *conn) endReading() {
-	if c == nil {
-		return
-	}
-	c.door.mu.Lock()
-	defer c.door.mu.Unlock()
-	c.door.reading--
 }
 
 type connectionKey struct{}
@@ -174,10 +175,9 @@ func remember(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, nc)
 }
 
-// connection is the one that a request came on, nil if no server was there.
+// connection is the one that a request came on.
 func connection(ctx context.Context) *conn {
-	c, _ := ctx.Value(connectionKey{}).(*conn)
-	return c
+	return ctx.Value(connectionKey{}).(*conn) // a Server's are all of a door
 }
 
 type connectionMetrics struct {
@@ -218,4 +218,13 @@ func (l *Limits) door(name string, inner net.Listener) *door {
 func connectionsFor(files uint64) int {
 	const least = 64
 	return int(min(max(files, reservedFiles+least*listeners)-reservedFiles, maxConnections*listeners) / listeners)
+}
+
+// mostConnections is asked for each connection, because a process raises its limit of files after it has begun to listen.
+func mostConnections() int {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return maxConnections
+	}
+	return connectionsFor(files.Cur)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,9 @@ func few(t *testing.T, most int) (r *rig, leave chan struct{}) {
 			<-leave
 		}
 		_, _ = io.WriteString(w, "done")
+		if r.URL.Path == "/flushed" {
+			_ = http.NewResponseController(w).Flush()
+		}
 	}))
 	r.server.door.most = func() int { return most }
 	return r, leave
@@ -45,6 +49,7 @@ func TestANewcomerDisplacesTheOneThatWaitsLongest(t *testing.T) {
 		"dribbles body":   func(p *peer) { p.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: 9\r\n\r\n{") },
 		"idle":            func(p *peer) { p.get("/"); p.answer() },
 		"never reads":     func(p *peer) { p.get("/") },
+		"reads no flush":  func(p *peer) { p.get("/flushed") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -131,32 +136,48 @@ func TestOneThatWasServedWaitsAnew(t *testing.T) {
 	})
 }
 
-// TestReadersAreBounded is for HTTP/2, whose one connection reads many bodies.
-func TestReadersAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, _ := few(t, 2)
-		slow := r.connect()
-		slow.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: 9\r\n\r\n{")
-		synctest.Wait()
-		d := r.server.door
-		c := &conn{door: d}
-		for range 2*readersPerConnection - 1 {
-			if !c.beginReading() {
-				t.Error("refused below the limit")
+// TestAConnectionWithTooManyRequestsGoes is for HTTP/2, whose one connection carries many requests.
+func TestAConnectionWithTooManyRequestsGoes(t *testing.T) {
+	for _, served := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			r, leave := few(t, 2)
+			close(leave)
+			slow := r.connect() // has waited longer
+			slow.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: 4\r\n\r\nb")
+			synctest.Wait()
+			d := r.server.door
+			near, far := net.Pipe()
+			c, _ := d.admit(near)
+			for range served {
+				c.enter()
+				c.begin()
 			}
-		}
-		if !c.beginReading() || testutil.ToFloat64(d.displaced) != 1 {
-			t.Error("a reader at the limit did not displace the connection that waits")
-		}
-		slow.ended()
-		synctest.Wait() // the displaced one reads no more
-		if c.beginReading(); c.beginReading() {
-			t.Error("a reader above the limit was let in though nobody waits")
-		}
-		for range 2 * readersPerConnection {
-			c.endReading()
-		}
-	})
+			const fit = 2*waitingPerConnection - 1 // beside that of slow
+			for range fit {
+				if !c.enter() || c.place == nil {
+					t.Error("refused or displaced below the limit")
+				}
+			}
+			if ok := c.enter(); ok != (served == 0) || (c.place == nil) != ok {
+				t.Errorf("%d are served, and above the limit: ok %v, displaced %v", served, ok, c.place == nil)
+			}
+			for range served {
+				c.end()
+				c.leave()
+			}
+			for range fit + 1 {
+				c.leave()
+			}
+			if d.waiting != 1 {
+				t.Errorf("%d requests are counted, want that of the slow one", d.waiting)
+			}
+			slow.send("ody")
+			if status, _, _ := slow.answer(); status != http.StatusOK {
+				t.Errorf("the slow one: %d", status)
+			}
+			_, _ = c.Close(), far.Close()
+		})
+	}
 }
 
 func TestConnectionsFitTheFilesOfTheProcess(t *testing.T) {

@@ -13,11 +13,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 )
 
-// overTLS serves TLS until the test ends, and returns its address and a client's transport that speaks HTTP/2.
-func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport) {
+// overTLS serves TLS until the test ends, and returns its address, a client's transport that speaks HTTP/2, and its door.
+func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport, *door) {
 	t.Helper()
 	issuer := httptest.NewUnstartedServer(nil) // for its certificate
 	issuer.EnableHTTP2 = true
@@ -50,14 +51,14 @@ func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport) 
 		<-ended
 		await(t, func() bool { return s.door.connections() == 0 })
 	})
-	return "https://" + listener.Addr().String(), transport
+	return "https://" + listener.Addr().String(), transport, s.door
 }
 
 // TestHTTP2 sends bodies of many sizes at once beside peers who send theirs slowly, all on few connections.
 func TestHTTP2(t *testing.T) {
 	const places, parked, requests = 300, 400, 300
 	l := limits(t, places)
-	url, transport := overTLS(t, l, http.HandlerFunc(echo))
+	url, transport, _ := overTLS(t, l, http.HandlerFunc(echo))
 	client := &http.Client{Transport: transport}
 
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -80,7 +81,7 @@ func TestHTTP2(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range requests {
 		all.Go(func() {
-			size := []int{0, 900, startBody + 1, freeBody + 1, smallBody}[i%5]
+			size := []int{0, 900, startBody + 1, freeBody + 1, 8 * freeBody}[i%5]
 			res, err := client.Post(url, "application/json", strings.NewReader(repeat(size)))
 			if err != nil {
 				t.Error(err)
@@ -101,7 +102,7 @@ func TestHTTP2(t *testing.T) {
 
 func TestALargeBodyOverHTTP2(t *testing.T) {
 	l := limits(t, 1)
-	url, transport := overTLS(t, l, http.HandlerFunc(echo))
+	url, transport, _ := overTLS(t, l, http.HandlerFunc(echo))
 	for size, want := range map[int]int{MaxBody: http.StatusOK, MaxBody + 1: http.StatusRequestEntityTooLarge} {
 		res, err := (&http.Client{Transport: transport}).Post(url, "application/json", strings.NewReader(repeat(size)))
 		if err != nil {
@@ -113,4 +114,38 @@ func TestALargeBodyOverHTTP2(t *testing.T) {
 		}
 	}
 	nothingHeld(t, l)
+}
+
+// TestAnswersThatWaitAreBounded opens a connection whose window has no room, asks on all its streams, and finds that it goes when others
+// come.
+func TestAnswersThatWaitAreBounded(t *testing.T) {
+	const most, streams = 2, 100
+	l := limits(t, 1)
+	url, transport, d := overTLS(t, l, http.HandlerFunc(echo))
+	d.most = func() int { return most }
+
+	settings := transport.TLSClientConfig.Clone()
+	settings.NextProtos = []string{"h2"}
+	c, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	// Frames of RFC 9113 (length, type, flags, stream): SETTINGS with SETTINGS_INITIAL_WINDOW_SIZE 0, then HEADERS that end
+	// their streams, with the static fields of RFC 7541 Appendix A for GET, https and a path /upcheck.
+	sent := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
+	for i := range streams {
+		sent += "\x00\x00\x14\x01\x05\x00\x00\x00" + string([]byte{byte(2*i + 1)}) + "\x82\x87\x44\x08/upcheck\x41\x06signer"
+	}
+	if _, err := io.WriteString(c, sent); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c) // until it is closed
+	if n := testutil.ToFloat64(d.displaced); n != 1 {
+		t.Errorf("%v connections were displaced, want 1", n)
+	}
+	nothingHeld(t, l)
+	if res, err := (&http.Client{Transport: transport}).Get(url + "/upcheck"); err != nil || res.StatusCode != http.StatusOK || res.Body.Close() != nil {
+		t.Errorf("after it: %v %v", res, err)
+	}
 }

@@ -3,9 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,12 +11,11 @@ import (
 )
 
 // What is inside at once beside requests that sign. The answer to a GET may be large (a list of 100,000 keys has 10 MB) and is
-// written while its place is held, so that a caller who does not read it takes nothing from signing. Each probe, and the
-// scrape, has places of its own: no load makes a process look dead.
+// in memory until it is written, so that its place is held for as long. Each probe, and the scrape, has places of its own: no
+// load makes a process look dead.
 const (
 	maxLists  = 32
 	maxProbes = 16
-	listWrite = 10 * time.Second // of a GET, from its place until its answer has been taken
 )
 
 // DefaultRequests is a good number of requests to have inside: each costs about 40 KiB while it waits.
@@ -29,16 +26,15 @@ const DefaultRequests = 8192
 type Limits struct {
 	requests, lists, healthcheck, readyz, metrics places
 
-	memory places // bytes of bodies above freeBody, up to smallBody
-	large  places // bodies above smallBody
-	bodies sync.Pool
+	memory places // bytes of bodies above freeBody
 
 	shed        *prometheus.CounterVec
+	waiting     prometheus.Counter // of shed
 	connections connectionMetrics
 }
 
 // NewLimits makes the limits, and registers containment_http_… with r. requests is how many requests other than GET may be
-// inside their handlers at once.
+// inside at once: from the end of their bodies until their answers begin.
 func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	l := &Limits{
 		connections: newConnectionMetrics(),
@@ -52,13 +48,12 @@ func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	l.healthcheck.init(maxProbes, l.shed, "healthcheck")
 	l.readyz.init(maxProbes, l.shed, "readyz")
 	l.metrics.init(maxProbes, l.shed, "metrics")
+	l.waiting = l.shed.WithLabelValues("waiting")
 	l.memory.init(maxMemory, l.shed, "body_memory")
-	l.large.init(maxLarge, l.shed, "large_bodies")
-	l.bodies.New = func() any { return &body{limits: l, data: make([]byte, 0, startBody)} }
 
 	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "containment_http_requests_inside",
-		Help: "Requests other than GET whose handlers run.",
+		Help: "Requests other than GET that have come whole and whose answers have not begun.",
 	}, func() float64 { return float64(l.requests.taken.Load()) })
 	limit := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "containment_http_requests_limit",
@@ -98,15 +93,6 @@ func (p *places) take(n int64) bool {
 
 func (p *places) leave(n int64) { p.taken.Add(-n) }
 
-// full says that a take would be refused now, and counts that as one.
-func (p *places) full() bool {
-	if p.taken.Load() < p.most.Load() {
-		return false
-	}
-	p.shed.Inc()
-	return true
-}
-
 // of is where a request takes its place; nil is /upcheck, which is answered whatever happens.
 func (l *Limits) of(r *http.Request) *places {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -125,36 +111,45 @@ func (l *Limits) of(r *http.Request) *places {
 	return &l.lists
 }
 
-// bound calls h within the limits. A request takes its place when its body is here, so that one who sends slowly holds
-// nothing that others need: until then, and again once h has returned, its connection waits for its peer and may be displaced.
+// bound calls h within the limits. A request takes its place when its body is here and leaves it when its answer begins, so that one
+// who sends or reads slowly holds nothing that others need.
 func (l *Limits) bound(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := l.of(r)
-		if p == nil {
-			h.ServeHTTP(w, r)
-			return
-		}
-		if p.full() { // net/http reads away what is left of a body up to 256 KiB, and ends the connection of a larger one
-			shed(w)
-			return
-		}
 		c := connection(r.Context())
-		if b := l.receive(w, r, c); b != nil {
-			r.Body = b
-			defer b.release()
-		}
-		if !p.take(1) {
+		fits := c.enter()
+		defer c.leave()
+		switch p := l.of(r); {
+		case p == nil:
+			h.ServeHTTP(w, r)
+		case !fits:
+			l.waiting.Inc()
 			shed(w)
-			return
+		default:
+			l.serve(w, r, h, p, c)
 		}
-		defer p.leave(1)
-		c.begin()
-		defer c.end()
-		if p == &l.lists {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(listWrite)) // the server's own, later one holds where it cannot
+		if r.ProtoMajor == 2 { // without this, net/http would write a small answer after the request has left
+			_ = http.NewResponseController(w).Flush()
 		}
-		h.ServeHTTP(w, r)
 	})
+}
+
+func (l *Limits) serve(w http.ResponseWriter, r *http.Request, h http.Handler, p *places, c *conn) {
+	if b := l.receive(w, r); b != nil {
+		r.Body = b
+		defer b.release()
+	}
+	if !p.take(1) {
+		shed(w)
+		return
+	}
+	c.begin()
+	a := &answer{ResponseWriter: w, conn: c, places: p}
+	defer a.begin() // of one without a body
+	if p == &l.lists {
+		a.places = nil
+		defer p.leave(1)
+	}
+	h.ServeHTTP(a, r)
 }
 
 func shed(w http.ResponseWriter) {

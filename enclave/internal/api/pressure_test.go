@@ -4,46 +4,57 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/zap"
 )
 
-// badPeers are the ways to hold a connection, each with what it sends before it falls silent.
+// badPeers are the ways to hold a connection, each with what it sends before it falls silent. None reads.
 var badPeers = map[string]string{
 	"half open":        "",
 	"dribbles headers": "POST /sign HTTP/1.1\r\nHost: sig",
 	"dribbles a body":  "POST /sign HTTP/1.1\r\nHost: signer\r\nContent-Length: 1000\r\n\r\n{",
-	"never reads":      strings.Repeat("POST /sign HTTP/1.1\r\nHost: signer\r\nContent-Length: 4\r\n\r\nbody", 20),
-	"never reads more": strings.Repeat("GET /publicKeys HTTP/1.1\r\nHost: signer\r\n\r\n", 20),
+	"no signature":     "POST /sign HTTP/1.1\r\nHost: signer\r\nContent-Length: 4\r\n\r\nbody",
+	"no batch":         "POST /batch HTTP/1.1\r\nHost: signer\r\nContent-Length: 4\r\n\r\nbody",
+	"no refusal":       "POST /refused HTTP/1.1\r\nHost: signer\r\nContent-Length: 4\r\n\r\nbody",
+	"no keys":          "GET /publicKeys HTTP/1.1\r\nHost: signer\r\n\r\n",
 }
 
-// pressed is a handler whose lists are larger than what a socket holds.
+// pressed answers in each way that real handlers do: with much, with little that is flushed, and with little.
 func pressed(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/publicKeys" {
-		_, _ = io.WriteString(w, repeat(8<<20))
-		return
+	switch r.URL.Path {
+	case "/publicKeys", "/batch":
+		_, _ = io.WriteString(w, repeat(64<<10))
+	case "/sign":
+		echo(w, r)
+		_ = http.NewResponseController(w).Flush()
+	case "/refused":
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		echo(w, r)
 	}
-	echo(w, r)
 }
 
-// TestBadPeersDoNotDelayOthers parks more of each kind than there are places, and then asks as everybody does.
+// TestBadPeersDoNotDelayOthers parks more of each kind than there are places, and then asks as everybody does: no time passes.
 func TestBadPeersDoNotDelayOthers(t *testing.T) {
-	const places, parked = 20, 60
-	l := limits(t, places)
-	r := overTCP(t, l, http.HandlerFunc(pressed))
-	for name, sends := range badPeers {
-		for range parked {
-			r.connect().send("%s", sends)
-		}
-		for range 4 {
+	const places, parked, requests = 10, 50, 20
+	synctest.Test(t, func(t *testing.T) {
+		l := limits(t, places)
+		r := inMemory(t, l, http.HandlerFunc(pressed))
+		began := time.Now()
+		for name, sends := range badPeers {
+			for range parked {
+				r.connect().send("%s", sends)
+				synctest.Wait() // one after the other, so that none is refused for being one of too many at once
+			}
 			p := r.connect()
-			for i := range 50 {
+			for range requests {
 				p.post("/sign", "body")
 				if status, says, _ := p.answer(); status != http.StatusOK {
-					t.Fatalf("%s: request %d: %d %s", name, i, status, says)
+					t.Fatalf("%s: %d %s", name, status, says)
 				}
 			}
 			for _, path := range []string{"/upcheck", "/readyz", "/healthcheck"} {
@@ -53,9 +64,14 @@ func TestBadPeersDoNotDelayOthers(t *testing.T) {
 				}
 			}
 		}
-	}
-	await(t, func() bool { return l.lists.taken.Load() == maxLists }) // those who read no list hold all its places, and nothing else
-	expectShed(t, l, "requests", 0)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("others waited for %v", took)
+		}
+		if n := l.lists.taken.Load(); n != maxLists { // those who read no list hold all its places, and nothing else
+			t.Errorf("%d lists are under way, want %d", n, maxLists)
+		}
+		expectShed(t, l, "requests", 0)
+	})
 }
 
 // TestTenThousandRequestsAtOnce sends them over 500 connections to a server with fewer places: each gets an answer.

@@ -19,17 +19,14 @@ import (
 const (
 	readTimeout    = 10 * time.Second // of a TLS handshake, and of a request with its body; a large body has more
 	requestTimeout = 30 * time.Second // of a request without its headers; its context ends then, and it is answered 503
-	writeTimeout   = 40 * time.Second // above requestTimeout, so that the answer still gets out
+	answerTimeout  = 10 * time.Second // of an answer, from its first byte until its peer has taken it
+	writeTimeout   = requestTimeout + answerTimeout
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
 )
 
-// What a connection of HTTP/2 may do at once: requests, and bytes that it sends ahead of their being read.
-const (
-	maxStreams    = 128
-	maxReadAhead  = 256 << 10
-	maxStreamRead = 64 << 10
-)
+// maxStreams is how many requests a connection of HTTP/2 may have at once.
+const maxStreams = 128
 
 // Server is one HTTP listener.
 type Server struct {
@@ -61,12 +58,8 @@ func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          maxStreams,
-			MaxReceiveBufferPerConnection: maxReadAhead,
-			MaxReceiveBufferPerStream:     maxStreamRead,
-		},
-		ErrorLog: errorLog, // handshake failures and malformed requests: whoever can connect can cause them
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:          errorLog, // handshake failures and malformed requests: whoever can connect can cause them
 	}}, nil
 }
 

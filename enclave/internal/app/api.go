@@ -96,7 +96,7 @@ func (s *signer) checks() []health.Check {
 func (s *signer) showHealth() error {
 	healthy := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "containment_healthy",
-		Help: "1 if all parts were up, as of /healthcheck, when last asked; asked every 10 seconds at least. 0 while starting or stopping.",
+		Help: "1 if all parts were up, as of /healthcheck, when last asked; asked every 10 seconds at least. 0 while starting or stopping, and if a part has not answered for 30 seconds.",
 	}, func() float64 {
 		if s.health.Healthy() {
 			return 1

@@ -26,7 +26,8 @@ type keys struct {
 	log      *zap.Logger
 	duration prometheus.Gauge
 	failures prometheus.Counter
-	failed   atomic.Int64 // keys that the last load could not load
+	failed   atomic.Int64           // keys that could not be loaded, by the last load that did not fail as a whole
+	fault    atomic.Pointer[string] // why the last load failed as a whole; nil if it did not
 }
 
 func newKeys(c config.Filesystem, log *zap.Logger, r prometheus.Registerer) (*keys, error) {
@@ -90,8 +91,11 @@ func (k *keys) load(ctx context.Context, each zapcore.Level) (reload.Totals, err
 	loaded, failures, err := k.files.Load(ctx)
 	if err != nil {
 		k.failures.Inc()
+		why := err.Error()
+		k.fault.Store(&why)
 		return reload.Totals{}, err
 	}
+	k.fault.Store(nil)
 	change := k.store.Replace(keystore.Filesystem, loaded)
 	if len(change.Added) > 0 {
 		debug.FreeOSMemory() // decrypting leaves many times behind what the keys take, which would stay resident
@@ -130,10 +134,13 @@ func (k *keys) tell(change keystore.Change, failures []filesystem.FileError, eac
 	}
 }
 
-// probe is the check of the keys.
+// probe is the check of the keys. A reload that failed as a whole is told, but is no fault: the keys are those of before, and sign.
 func (k *keys) probe(context.Context) (map[string]any, error) {
 	n, failed := k.store.Len(), k.failed.Load()
 	data := map[string]any{"keys-loaded": n, "error-count": failed}
+	if why := k.fault.Load(); why != nil {
+		data["last-reload-error"] = *why
+	}
 	switch {
 	case n > 0:
 		return data, nil

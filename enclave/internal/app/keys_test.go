@@ -85,11 +85,24 @@ func TestAReloadTellsWhatBecameOfEachKey(t *testing.T) {
 	}
 
 	a.rename("keys", "away")
-	want("failed", "key directory "+filepath.Join(a.dir, "keys")+": no such file or directory", nil)
+	missing := "key directory " + filepath.Join(a.dir, "keys") + ": no such file or directory"
+	want("failed", missing, nil)
+	health := func(data map[string]any) {
+		t.Helper()
+		status, _, body := a.ask(http.MethodGet, a.main+"/healthcheck", "", "")
+		check := decodeJSON(t, body).(map[string]any)["checks"].([]any)[1].(map[string]any)
+		if diff := cmp.Diff(map[string]any{"id": "keys", "status": "UP", "data": data}, check); status != http.StatusOK || diff != "" {
+			t.Errorf("/healthcheck: %d, the keys (-want +got):\n%s", status, diff)
+		}
+	}
+	health(map[string]any{"keys-loaded": 1.0, "error-count": 1.0, "last-reload-error": missing})
 	if status, body := a.sign(publicKey, 2); status != http.StatusOK {
 		t.Errorf("without the directory: %d %s", status, body)
 	}
 	a.rename("away", "keys")
+	a.write("keys/first.yaml", descriptorOf(secretKey))
+	want("completed", "", totals(1, 0, 0, 0))
+	health(map[string]any{"keys-loaded": 1.0, "error-count": 0.0})
 
 	for _, line := range []struct{ message, key, says string }{
 		{"key added", secondKey, ""},

@@ -132,6 +132,12 @@ func TestTheExamplesAreTrue(t *testing.T) {
 					t.Errorf("%s: %d %s", pattern, status, body)
 				}
 				d.conforms(operation, status, header, body)
+				if strings.Contains(body, `"checks":`) {
+					shown := find(t, operation, "responses", "200", "content", "application/json")["example"]
+					if diff := cmp.Diff(parts(shown), parts(decodeJSON(t, body))); diff != "" {
+						t.Errorf("%s: parts of the process (-shown +got):\n%s", pattern, diff)
+					}
+				}
 				continue
 			}
 			content := find(t, operation, "requestBody", "content", "application/json")
@@ -165,6 +171,14 @@ func TestTheExamplesAreTrue(t *testing.T) {
 	}
 }
 
+// parts are the checks that an answer of /healthcheck or /readyz names.
+func parts(answer any) (ids []any) {
+	for _, check := range answer.(map[string]any)["checks"].([]any) {
+		ids = append(ids, check.(map[string]any)["id"])
+	}
+	return ids
+}
+
 // shown checks the example answers.
 func (d *described) shown(where string, response map[string]any) {
 	content, _ := response["content"].(map[string]any)
@@ -189,7 +203,7 @@ func (d *described) kinds() (kinds []string) {
 	return kinds
 }
 
-// TestRefusalsAreAsDescribed: each status of the sign call has the body that is promised.
+// TestRefusalsAreAsDescribed: each status of the sign call has the body that is promised, and the one that is shown as its example.
 func TestRefusalsAreAsDescribed(t *testing.T) {
 	d := startDescribed(t)
 	const route = "/api/v1/eth2/sign/{identifier}"
@@ -206,13 +220,14 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 	for name, test := range map[string]struct {
 		key, body string
 		status    int
+		shown     string // the response whose example this is
 	}{
-		"malformed":       {publicKey, "{", 400},
-		"another root":    {publicKey, strings.Replace(vote, `"index":"0"`, `"index":"1"`, 1), 400},
-		"another network": {publicKey, strings.Replace(example("randao_reveal"), "0x212f13fc", "0x00000000", 1), 403},
-		"unknown key":     {otherKey, vote, 404},
-		"double vote":     {publicKey, double, 412},
-		"too large":       {publicKey, strings.Repeat(" ", 32<<20+1), 413},
+		"malformed":       {publicKey, "{", 400, "Malformed"},
+		"another root":    {publicKey, strings.Replace(vote, `"index":"0"`, `"index":"1"`, 1), 400, ""},
+		"another network": {publicKey, strings.Replace(example("randao_reveal"), "0x212f13fc", "0x00000000", 1), 403, "Forbidden"},
+		"unknown key":     {otherKey, vote, 404, "UnknownKey"},
+		"double vote":     {publicKey, double, 412, "Slashable"},
+		"too large":       {publicKey, strings.Repeat(" ", 32<<20+1), 413, "TooLarge"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, header, body := d.ask(http.MethodPost, d.main+"/api/v1/eth2/sign/"+test.key, "", test.body)
@@ -220,6 +235,13 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 				t.Fatalf("%d %.200s, want %d", status, body, test.status)
 			}
 			d.conforms(sign, status, header, body)
+			if test.shown == "" {
+				return
+			}
+			shown := d.at("components", "responses", test.shown, "content", "application/json")["example"]
+			if diff := cmp.Diff(shown, decodeJSON(t, body)); diff != "" {
+				t.Errorf("the answer (-shown +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -21,7 +21,7 @@ const (
 	nsmLimit   = 30 * time.Second // one request may wait behind the kernel's own
 	bootLimit  = time.Minute      // the parent may start after the enclave
 	storeLimit = time.Minute      // a database may be failing over
-	keysLimit  = 30 * time.Minute // scrypt keystores take about a CPU second each
+	keysLimit  = 12 * time.Hour   // scrypt keystores take a CPU second or two each, and there may be 30,000 on two CPUs
 	certLimit  = 20 * time.Minute // a leaf about to end is renewed by the hypervisor within 15 minutes
 )
 

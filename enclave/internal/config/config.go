@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -119,14 +118,8 @@ func merge(keys *schema, layers []layer) (*Config, error) {
 	return cfg, nil
 }
 
-// slotsPerCPU is what signing.concurrency_limit 0 stands for.
-const slotsPerCPU = 64
-
-// resolve replaces values that stand for something that depends on the machine, and spellings by the one that is compared.
+// resolve replaces spellings by the one that is compared.
 func (c *Config) resolve() {
-	if c.Signing.ConcurrencyLimit == 0 {
-		c.Signing.ConcurrencyLimit = slotsPerCPU * runtime.GOMAXPROCS(0)
-	}
 	for i, key := range c.Signing.CanaryKeys {
 		c.Signing.CanaryKeys[i] = canary(key)
 	}

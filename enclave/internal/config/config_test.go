@@ -3,7 +3,6 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		"key_sources.filesystem":       {c.KeySources.Filesystem, Filesystem{Paths: []string{}, KeystoreLoadConcurrency: 128, RawLoadConcurrency: 128}},
 		"signer_state":                 {c.SignerState, SignerState{}},
 		"anti_slashing":                {c.AntiSlashing, AntiSlashing{Backend: "noop", WriteTimeout: 5 * time.Second}},
-		"signing":                      {c.Signing, Signing{ConcurrencyLimit: 64 * runtime.GOMAXPROCS(0), Wait: 4 * time.Second, CanaryKeys: []string{}}},
+		"signing":                      {c.Signing, Signing{Wait: 4 * time.Second, CanaryKeys: []string{}}},
 		"tls": {c.TLS, TLS{
 			Mode: "disabled", ListenPort: 9443, File: TLSFile{ReloadInterval: time.Minute},
 			ATLS: ATLS{CertValidity: 24 * time.Hour, RotationInterval: time.Hour},

@@ -101,8 +101,8 @@ type CustomNetwork struct {
 	// Slots of an epoch (SLOTS_PER_EPOCH). Zero is refused.
 	// Trust: measured. It says which epoch a slot is in, and so for which of a request's two fork versions it is signed.
 	SlotsPerEpoch uint64 `koanf:"slots_per_epoch" default:"32" range:"1-1024" measured:"true"`
-	// Seconds of a slot (SECONDS_PER_SLOT). Zero is refused.
-	// Trust: measured. It turns slots into time; nothing is signed or refused for it.
+	// Seconds of a slot (SECONDS_PER_SLOT), which nothing in this release depends on. Zero is refused.
+	// Trust: measured. Nothing is signed or refused for it.
 	SecondsPerSlot uint64 `koanf:"seconds_per_slot" default:"12" range:"1-3600" measured:"true"`
 	// Forks of the network from altair on, in their order and without a gap, down to the last one that is scheduled. A fork that is
 	// active from genesis on is listed too, with its own version. An empty list means that only phase0 is known.
@@ -148,27 +148,29 @@ type Auth struct {
 
 // KeySources says where keys come from.
 type KeySources struct {
-	// Keys in files, read at start.
+	// Keys in files, read at start and again when POST /reload asks for it.
 	Filesystem Filesystem `koanf:"filesystem"`
 }
 
 // Filesystem is the key source of files.
 type Filesystem struct {
-	// Directories that are scanned for key descriptors (*.yaml): EIP-2335 keystores and raw keys.
+	// Directories that are scanned for key descriptors (*.yaml, *.yml), not below them: EIP-2335 keystores and raw keys. A reload
+	// drops the keys whose descriptors are gone; a directory that cannot be read ends the start, and leaves a reload without effect.
 	// An empty list loads no keys from files.
 	// Trust: whoever reads these directories has the keys; whoever writes them decides which keys are loaded.
 	Paths []string `koanf:"paths" alias:"filesystem-keystores-path" example:"/var/lib/containment-chamber/keystores"`
-	// Keystores that are decrypted at once. Zero is refused.
+	// Keystores that are decrypted at once; in any case at most one for each CPU, and by a reload one for two. Zero is refused.
 	// Trust: none.
 	KeystoreLoadConcurrency int `koanf:"keystore_load_concurrency" default:"128" range:"1-4096"`
-	// Raw key files that are read at once. Zero is refused.
+	// Descriptors, which hold the raw keys, that are read at once; by a reload at most one for two CPUs. Zero is refused.
 	// Trust: none.
 	RawLoadConcurrency int `koanf:"raw_load_concurrency" default:"128" range:"1-4096"`
 }
 
 // SignerState says where the signer keeps its state.
 type SignerState struct {
-	// Kind of store; empty for none, which is enough for keys in files. Platform nitro requires dynamodb or postgres.
+	// Kind of store; empty for none, which is enough for keys in files. Platform nitro requires dynamodb or postgres. This release
+	// has no such store yet: a signer that is to use one does not start.
 	// Trust: measured. The store holds ciphertext, and can withhold it or roll it back.
 	Backend string `koanf:"backend" enum:"dynamodb postgres sqlite" measured:"true" example:"dynamodb"`
 	// Table of the dynamodb backend: its ARN on platform nitro, so that the measured digest names account and region;
@@ -180,7 +182,8 @@ type SignerState struct {
 // AntiSlashing is the slashing protection store.
 type AntiSlashing struct {
 	// Kind of store. postgres and dynamodb may be shared by several signers; sqlite serves exactly one; noop
-	// records nothing and is for tests alone. There is no default: nobody should sign without having chosen.
+	// records nothing and is for tests alone. There is no default: nobody should sign without having chosen. This release has
+	// sqlite and noop; a signer that is to use another does not start.
 	// Trust: measured. Whoever can roll the store back can make this signer vote twice.
 	Backend string `koanf:"backend" enum:"sqlite postgres dynamodb noop" measured:"true" example:"sqlite"`
 	// URL of the postgres backend, postgres://user@host:port/database?sslmode=… . A password in it is left out of

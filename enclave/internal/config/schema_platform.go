@@ -51,8 +51,9 @@ type TEE struct {
 	// Context identifier of the enclave on the host's vsock. Zero is refused, as is all below 4.
 	// Trust: none; clients verify what answers.
 	EnclaveCID uint32 `koanf:"enclave_cid" default:"16" range:"4-4294967294"`
-	// ARN of the IAM role whose credentials the parent relays.
-	// Trust: measured. Credentials of another role are refused.
+	// ARN of the IAM role whose credentials the parent relays. This release relays none yet; platform simulated takes it for the
+	// instance's role, which PCR3 measures.
+	// Trust: measured. It grants nothing by itself.
 	RoleARN string `koanf:"role_arn" measured:"true" example:"arn:aws:iam::111122223333:role/containment-chamber"`
 	// Outbound endpoints, the route table of both processes. A host without a route cannot be reached from the enclave.
 	// An empty list allows no outbound connection.

@@ -11,10 +11,13 @@ const (
 	maxSlotCommittees = 64 * maxCommittee
 )
 
+// MaxAggregationBits is the most bytes in a serialised bit list of an aggregate of any fork: its bits and the length bit.
+const MaxAggregationBits = maxSlotCommittees/8 + 1
+
 // Aggregate is what the aggregator of a committee publishes.
 type Aggregate struct {
 	AggregatorIndex uint64
-	AggregationBits []byte // serialised bit list
+	AggregationBits []byte // serialised bit list, at most MaxAggregationBits bytes
 	Data            AttestationData
 	CommitteeBits   *[8]byte // 64 bits; nil in the forks before Electra
 	Signature       [96]byte

@@ -57,14 +57,12 @@ func NewCustomNetwork(c CustomNetwork) (*Network, error) {
 
 // wrongFork says why a fork of that name cannot stand where next should.
 func wrongFork(name string, next Fork) string {
-	for f := Phase0; f <= Gloas; f++ {
-		if !strings.EqualFold(name, f.String()) {
-			continue
-		}
-		if next > Gloas {
-			return fmt.Sprintf("%s comes after gloas", f)
-		}
-		return fmt.Sprintf("%s stands where %s should", f, next)
+	f, ok := ParseFork(name)
+	switch {
+	case !ok:
+		return fmt.Sprintf("%q is not a fork from altair to gloas", name)
+	case next > Gloas:
+		return fmt.Sprintf("%s comes after gloas", f)
 	}
-	return fmt.Sprintf("%q is not a fork from altair to gloas", name)
+	return fmt.Sprintf("%s stands where %s should", f, next)
 }

@@ -104,6 +104,37 @@ func TestAggregate(t *testing.T) {
 	}
 }
 
+// TestProgressiveContainerOfUnknownFork: it may have more fields than Gloas's, which only a claimed root can tell.
+func TestProgressiveContainerOfUnknownFork(t *testing.T) {
+	hoodi := network(t, "hoodi")
+	for name, build := range map[string]func(eth2.ForkInfo, *eth2.Root) (*eth2.DutyRequest, error){
+		"bid": func(f eth2.ForkInfo, claimed *eth2.Root) (*eth2.DutyRequest, error) {
+			return hoodi.NewExecutionPayloadBid(f, eth2.Bid{Slot: 5}, claimed)
+		},
+		"envelope": func(f eth2.ForkInfo, claimed *eth2.Root) (*eth2.DutyRequest, error) {
+			return hoodi.NewExecutionPayloadEnvelope(f, eth2.Envelope{BuilderIndex: 5}, claimed)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gloas, later := fork(hoodi, eth2.Version{0x80, 0, 9, 0x10}), fork(hoodi, eth2.Version{0x90, 0, 9, 0x10})
+			if _, err := build(gloas, nil); err != nil {
+				t.Error(err)
+			}
+			if _, err := build(later, &eth2.Root{}); err != nil {
+				t.Error(err)
+			}
+			if req, err := build(later, nil); req != nil || err == nil || !strings.Contains(err.Error(), "that of fork version 0x90000910, which is not known") {
+				t.Errorf("%v, %v", req, err)
+			}
+			// The version in force counts: before the fork it is the previous one.
+			gloas.Current, gloas.Epoch = later.Current, 1
+			if _, err := build(gloas, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestAggregateOfUnknownFork: the claimed root chooses between the two containers that have committee bits.
 func TestAggregateOfUnknownFork(t *testing.T) {
 	known, unknown := network(t, "hoodi"), &eth2.Network{SlotsPerEpoch: 32}

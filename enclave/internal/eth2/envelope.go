@@ -2,8 +2,8 @@ package eth2
 
 import "fmt"
 
-// maxExtraData is the most bytes in a payload's extra data (MAX_EXTRA_DATA_BYTES).
-const maxExtraData = 32
+// MaxExtraData is the most bytes in a payload's extra data (MAX_EXTRA_DATA_BYTES).
+const MaxExtraData = 32
 
 // Envelope carries the payload that a bid promised (EIP-7732, ExecutionPayloadEnvelope).
 type Envelope struct {
@@ -25,7 +25,7 @@ type Payload struct {
 	BlockNumber       uint64
 	GasLimit, GasUsed uint64
 	Timestamp         uint64   // Unix seconds
-	ExtraData         []byte   // at most 32 bytes
+	ExtraData         []byte   // at most MaxExtraData bytes
 	BaseFeePerGas     [32]byte // Wei, little-endian
 	BlockHash         Root
 	Transactions      Root // of the ProgressiveList of the transactions, each a ProgressiveByteList
@@ -36,20 +36,26 @@ type Payload struct {
 	SlotNumber        uint64 // EIP-7843
 }
 
-// NewExecutionPayloadEnvelope is a request to sign an envelope, in the domain of its payload's slot.
-func (n *Network) NewExecutionPayloadEnvelope(f ForkInfo, e Envelope) (*DutyRequest, error) {
-	if size := len(e.Payload.ExtraData); size > maxExtraData {
-		return nil, fmt.Errorf("payload.extra_data: %d bytes are more than %d", size, maxExtraData)
+// NewExecutionPayloadEnvelope is a request to sign an envelope, in the domain of its payload's slot. claimed, the caller's
+// own signing root or nil, is needed for a fork version that the network does not know. An error says that, or that the
+// extra data is too long.
+func (n *Network) NewExecutionPayloadEnvelope(f ForkInfo, e Envelope, claimed *Root) (*DutyRequest, error) {
+	v := f.version(n.epoch(e.Payload.SlotNumber))
+	if err := n.mayGrow(v, claimed); err != nil {
+		return nil, err
+	}
+	if size := len(e.Payload.ExtraData); size > MaxExtraData {
+		return nil, fmt.Errorf("payload.extra_data: %d bytes are more than %d", size, MaxExtraData)
 	}
 	object := progressiveContainer(e.Payload.root(), e.ExecutionRequests.root(), number(e.BuilderIndex),
 		e.BeaconBlockRoot, e.ParentBeaconBlockRoot)
-	return &DutyRequest{onChain(ExecutionPayloadEnvelope, object, f.version(n.epoch(e.Payload.SlotNumber)), &f)}, nil
+	return &DutyRequest{onChain(ExecutionPayloadEnvelope, object, v, &f)}, nil
 }
 
 func (p *Payload) root() Root {
 	return progressiveContainer(p.ParentHash, short(p.FeeRecipient[:]), p.StateRoot, p.ReceiptsRoot,
 		bloomRoot(&p.LogsBloom), p.PrevRandao, number(p.BlockNumber), number(p.GasLimit), number(p.GasUsed),
-		number(p.Timestamp), bytelist(p.ExtraData, maxExtraData), p.BaseFeePerGas, p.BlockHash, p.Transactions,
+		number(p.Timestamp), bytelist(p.ExtraData, MaxExtraData), p.BaseFeePerGas, p.BlockHash, p.Transactions,
 		p.Withdrawals, number(p.BlobGasUsed), number(p.ExcessBlobGas), p.BlockAccessList, number(p.SlotNumber))
 }
 

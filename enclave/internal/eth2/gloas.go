@@ -18,12 +18,26 @@ type Bid struct {
 	ExecutionRequestsRoot            Root
 }
 
-// NewExecutionPayloadBid is a request to sign a bid.
-func (n *Network) NewExecutionPayloadBid(f ForkInfo, b Bid) *DutyRequest {
+// NewExecutionPayloadBid is a request to sign a bid. claimed, the caller's own signing root or nil, is needed for a fork
+// version that the network does not know: Heze's bid has one field more (EIP-7805).
+func (n *Network) NewExecutionPayloadBid(f ForkInfo, b Bid, claimed *Root) (*DutyRequest, error) {
+	v := f.version(n.epoch(b.Slot))
+	if err := n.mayGrow(v, claimed); err != nil {
+		return nil, err
+	}
 	object := progressiveContainer(b.ParentBlockHash, b.ParentBlockRoot, b.BlockHash, b.PrevRandao,
 		short(b.FeeRecipient[:]), number(b.GasLimit), number(b.BuilderIndex), number(b.Slot), number(b.Value),
 		number(b.ExecutionPayment), b.BlobKZGCommitments, b.ExecutionRequestsRoot)
-	return &DutyRequest{onChain(ExecutionPayloadBid, object, f.version(n.epoch(b.Slot)), &f)}
+	return &DutyRequest{onChain(ExecutionPayloadBid, object, v, &f)}, nil
+}
+
+// mayGrow refuses Gloas's progressive container for a version that may be a later fork's, unless the caller has a signing
+// root to compare: such containers are made to get more fields (EIP-7495).
+func (n *Network) mayGrow(v Version, claimed *Root) error {
+	if claimed == nil && n.fork(v) == 0 {
+		return fmt.Errorf("signingRoot: is missing, and without it gloas's container cannot be told from that of fork version %s, which is not known", v)
+	}
+	return nil
 }
 
 // CommitmentRoot is the root of a KZG commitment, an element of Bid.BlobKZGCommitments.
@@ -66,7 +80,8 @@ type RequestAuth struct {
 	Slot uint64
 }
 
-// NewBuilderRequestAuth is a request to sign it, for this network's genesis fork version and no chain's validators.
+// NewBuilderRequestAuth is a request to sign it, for this network's genesis fork version and no chain's validators. An
+// error says that the data is too long.
 func (n *Network) NewBuilderRequestAuth(a RequestAuth) (*DutyRequest, error) {
 	if len(a.Data) > MaxRequestAuthData {
 		return nil, fmt.Errorf("data: %d bytes are more than %d", len(a.Data), MaxRequestAuthData)

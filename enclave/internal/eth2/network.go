@@ -1,6 +1,7 @@
 package eth2
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -81,24 +82,34 @@ func (f Fork) String() string {
 	return "unknown"
 }
 
+// ParseFork returns the fork with a name, in either case; ok is false if there is none.
+func ParseFork(name string) (f Fork, ok bool) {
+	for f := Phase0; f <= Gloas; f++ {
+		if strings.EqualFold(name, f.String()) {
+			return f, true
+		}
+	}
+	return 0, false
+}
+
 // Network is what a signer must know of a chain beyond what a request says. It knows versions and no epochs, so
 // that scheduling a fork whose version is listed needs no release.
 type Network struct {
 	Name string
 	// ValidatorsRoot is the genesis validators root, which the network guard compares.
 	ValidatorsRoot Root
-	// GenesisForkVersion is what validator registrations are signed for.
+	// GenesisForkVersion is what validator registrations and builder request auths are signed for.
 	GenesisForkVersion Version
 	// GenesisTime is the start of slot 0 in Unix seconds.
 	GenesisTime uint64
-	// SlotsPerEpoch and SecondsPerSlot are the chain's time; SlotsPerEpoch is never zero.
+	// SlotsPerEpoch and SecondsPerSlot are the chain's time. Zero slots are the 32 of the mainnet preset.
 	SlotsPerEpoch, SecondsPerSlot uint64
 	// Versions are the fork versions from Phase0 on, in the order of Fork. A fork whose version is not fixed yet
 	// is not listed; without any, every version is unknown.
 	Versions []Version
 }
 
-// fork is the fork with a version, or zero if the network's table has none.
+// fork is the fork with a version, or zero if no fork of the network's table has it.
 func (n *Network) fork(v Version) Fork {
 	for i, known := range n.Versions {
 		if v == known {
@@ -109,4 +120,4 @@ func (n *Network) fork(v Version) Fork {
 }
 
 // epoch is the one that a slot is in.
-func (n *Network) epoch(slot uint64) uint64 { return slot / n.SlotsPerEpoch }
+func (n *Network) epoch(slot uint64) uint64 { return slot / cmp.Or(n.SlotsPerEpoch, 32) }

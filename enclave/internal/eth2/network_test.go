@@ -68,6 +68,32 @@ func TestEpochLength(t *testing.T) {
 	}
 }
 
+// TestZeroNetwork: without a length an epoch has the 32 slots of the mainnet preset.
+func TestZeroNetwork(t *testing.T) {
+	hoodi, zero := network(t, "hoodi"), new(eth2.Network)
+	f := eth2.ForkInfo{Previous: eth2.Version{1}, Current: eth2.Version{2}, Epoch: 50, ValidatorsRoot: hoodi.ValidatorsRoot}
+	for _, slot := range []uint64{0, 32*50 - 1, 32 * 50} {
+		if got, want := zero.NewAggregationSlot(f, slot).SigningRoot(), hoodi.NewAggregationSlot(f, slot).SigningRoot(); got != want {
+			t.Errorf("slot %d: signing root %x, want %x", slot, got, want)
+		}
+	}
+}
+
+func TestForkNames(t *testing.T) {
+	for f := eth2.Phase0; f <= eth2.Gloas; f++ {
+		for _, name := range []string{f.String(), strings.ToUpper(f.String())} {
+			if got, ok := eth2.ParseFork(name); !ok || got != f {
+				t.Errorf("ParseFork(%q) = %v, %v", name, got, ok)
+			}
+		}
+	}
+	for _, name := range []string{"", "unknown", "gloas ", "heze"} {
+		if got, ok := eth2.ParseFork(name); ok || got != 0 {
+			t.Errorf("ParseFork(%q) = %v, %v", name, got, ok)
+		}
+	}
+}
+
 func TestKindNames(t *testing.T) {
 	for name, want := range map[string]eth2.Kind{
 		"ATTESTATION":                           eth2.Attestation,

@@ -31,10 +31,14 @@ func TestVersionInForce(t *testing.T) {
 			return hoodi.NewSyncCommitteeSelectionProof(f, slot-before, 1)
 		},
 		"bid by slot": func(f eth2.ForkInfo, before uint64) eth2.Request {
-			return hoodi.NewExecutionPayloadBid(f, eth2.Bid{Slot: slot - before})
+			req, err := hoodi.NewExecutionPayloadBid(f, eth2.Bid{Slot: slot - before}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return req
 		},
 		"envelope by payload's slot": func(f eth2.ForkInfo, before uint64) eth2.Request {
-			req, err := hoodi.NewExecutionPayloadEnvelope(f, eth2.Envelope{Payload: eth2.Payload{SlotNumber: slot - before}})
+			req, err := hoodi.NewExecutionPayloadEnvelope(f, eth2.Envelope{Payload: eth2.Payload{SlotNumber: slot - before}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,11 +10,14 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
-// SignAll signs one request with the key of each grant. For each, in order, it returns a signature or in refusals the error that
-// Sign would have returned. Every key is treated as Sign would treat it, but the batch takes one slot, its votes share a write, and its message is hashed once. It is signed on all
-// CPUs. An error speaks for the whole batch: a problem.Forbidden, Sealed or Overloaded before anything was recorded.
+// SignAll signs one request with the key of each grant. For each, in order, it returns a signature, or in refusals the error that
+// Sign would have returned, or a problem.Overloaded once ctx has ended. The batch takes one slot, its votes share a write, its
+// message is hashed once, and it is signed on all CPUs. An error speaks for the whole batch: a problem.Forbidden, Sealed or
+// Overloaded before anything was recorded.
 func (s *Signer) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Request) (signatures []bls.Signature, refusals []error, err error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -29,10 +32,20 @@ func (s *Signer) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Requ
 	parallel(len(b.keys), func(i int) {
 		at := b.at[i]
 		if b.refusals[at] = errs[i]; errs[i] == nil {
-			b.signatures[at], b.refusals[at] = s.redeem(b.keys[i], permits[i])
+			b.signatures[at], b.refusals[at] = s.redeemInTurn(ctx, b.keys[i], permits[i])
 		}
 	})
 	return b.signatures, b.refusals, nil
+}
+
+// redeemInTurn is redeem among all batches. It does not work for a caller that is gone, who may ask for the same again.
+func (s *Signer) redeemInTurn(ctx context.Context, key *keystore.Key, permit slashing.Permit) (bls.Signature, error) {
+	s.batched <- struct{}{}
+	defer func() { <-s.batched }()
+	if ctx.Err() != nil {
+		return bls.Signature{}, problem.Wrap(problem.Overloaded, ctx.Err(), "the request ended before this key had signed")
+	}
+	return s.redeem(key, permit)
 }
 
 // batch holds the results of all grants, and of those grants that have a key: that key, and where its result stands.

@@ -2,7 +2,11 @@ package signing
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -93,4 +97,70 @@ func TestBatchTakesOneSlot(t *testing.T) {
 			t.Error("the slot was not given back")
 		}
 	})
+}
+
+// TestBatchesLeaveRoom: however many batches there are, they sign with no more goroutines than there are CPUs, so that a single
+// request is not one of hundreds.
+func TestBatchesLeaveRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, storetest.NewMemory(), 0, 0)
+		var signing atomic.Int32
+		release := make(chan struct{})
+		h.testHookPermitted = func() { signing.Add(1); <-release }
+		var batches sync.WaitGroup
+		for range runtime.GOMAXPROCS(0) + 1 {
+			batches.Go(func() {
+				_, refusals, err := h.SignAll(t.Context(), grants(eth2.Attestation, h.all...), vote(1, 2, 0))
+				if err = errors.Join(append(refusals, err)...); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if got, want := int(signing.Load()), runtime.GOMAXPROCS(0); got != want {
+			t.Errorf("%d keys sign at once, want %d", got, want)
+		}
+		single := h.begin(t.Context(), eth2.NewRandaoReveal(fork(), 3))
+		synctest.Wait()
+		if got, want := int(signing.Load()), runtime.GOMAXPROCS(0)+1; got != want {
+			t.Errorf("%d keys sign at once with a single request, want %d", got, want)
+		}
+		close(release)
+		batches.Wait()
+		if got := <-single; got.err != nil {
+			t.Error(got.err)
+		}
+	})
+}
+
+// TestBatchOfACallerThatLeft is recorded but not signed any further; the same request again is signed.
+func TestBatchOfACallerThatLeft(t *testing.T) {
+	h := open(t, storetest.NewMemory(), 0, 0)
+	ctx, hangUp := context.WithCancel(t.Context())
+	h.testHookPermitted = hangUp
+	wanted := grants(eth2.Attestation, h.all...)
+	signatures, refusals, err := h.SignAll(ctx, wanted, vote(1, 2, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := 0
+	for i, sig := range signatures {
+		if refusals[i] == nil {
+			signed++
+			continue
+		}
+		checkProblem(t, sig, refusals[i], problem.Overloaded, "the request ended before this key had signed")
+	}
+	if signed == 0 || signed > runtime.GOMAXPROCS(0) {
+		t.Errorf("%d keys have signed, want those alone that had begun", signed)
+	}
+	h.testHookPermitted = nil
+	for i, g := range wanted {
+		if _, err := h.Sign(t.Context(), g, vote(1, 2, 1)); problem.Of(err).Kind != problem.Slashable {
+			t.Errorf("another vote with key %d: %v", i, err)
+		}
+	}
+	if _, refusals, err := h.SignAll(t.Context(), wanted, vote(1, 2, 0)); errors.Join(append(refusals, err)...) != nil {
+		t.Errorf("the same again: %v, %v", refusals, err)
+	}
 }

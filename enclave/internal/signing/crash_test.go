@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // crashChild signs until it is killed, one by one and in batches. Its votes are random and close together, so that most conflict
-// with another. It prints each signature the moment it has it.
+// with another. It prints each signature the moment it has it, and the size of each group before it is written.
 func crashChild(arg string) error {
 	var lowest uint64
 	var path string
@@ -44,7 +44,10 @@ func crashChild(arg string) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHouse(store, 0, 0)
+	h, err := newHouse(&storetest.Liar{Store: store, Before: func(_ context.Context, claims []slashing.Claim) error {
+		_, err := fmt.Fprintln(os.Stdout, groupMark, len(claims))
+		return err
+	}}, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -73,29 +76,65 @@ func crashChild(arg string) error {
 	return nil
 }
 
-// TestCrash kills a signing process again and again. No two of the signatures that came out may conflict.
+// groupMark begins the child's lines that are no signatures.
+const groupMark = "group"
+
+// TestCrash kills a signing process again and again. Each of the signatures that came out must be on record, and no two may
+// conflict.
 func TestCrash(t *testing.T) {
 	const crashes = 12
 	path := filepath.Join(t.TempDir(), "slashing.sqlite")
 	signed := storetest.NewHistory()
 	var next uint64
+	shared := 0
 	for range crashes {
-		for _, line := range crash(t, path, next, 5+rand.IntN(60)) {
+		lines, groups := crash(t, path, next, 5+rand.IntN(60))
+		last := make(map[bls.PublicKey]slashing.Attestation)
+		for _, line := range lines {
 			key, vote := checkLine(t, line)
 			if err := signed.Add(key, vote); err != nil {
 				t.Fatal(err)
 			}
+			if vote.Target >= last[key].Target {
+				last[key] = vote
+			}
 			next = max(next, 4*(vote.Target-2)) // the next child begins where this one was
 		}
+		checkRecorded(t, path, last)
+		for _, size := range groups {
+			if size > 1 {
+				shared++
+			}
+		}
 	}
-	if signed.Signed() < crashes*5 {
-		t.Errorf("only %d signatures", signed.Signed())
+	if signed.Signed() < crashes*5 || shared < crashes {
+		t.Errorf("only %d signatures, and %d groups of several votes", signed.Signed(), shared)
 	}
-	t.Logf("%d crashes, %d signatures, no conflict", crashes, signed.Signed())
+	t.Logf("%d crashes, %d signatures, %d groups of several votes, no conflict", crashes, signed.Signed(), shared)
 }
 
-// crash starts a child, kills it when it has printed some lines, and returns all that came out.
-func crash(t *testing.T, path string, lowest uint64, lines int) (out []string) {
+// checkRecorded asks the file that a crash left for the last vote of each key.
+func checkRecorded(t *testing.T, path string, last map[bls.PublicKey]slashing.Attestation) {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	for key, vote := range last {
+		outcomes, err := store.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Attestation{Source: 1}}}) // never recorded
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded, ok := outcomes[0].Standing.(slashing.Attestation)
+		if !ok || recorded != vote && (recorded.Target <= vote.Target || recorded.Source < vote.Source) {
+			t.Errorf("%s has signed %+v, on record is %+v", key.Short(), vote, outcomes[0])
+		}
+	}
+}
+
+// crash starts a child, kills it when it has printed some signatures, and returns all that came out, and the sizes of the groups.
+func crash(t *testing.T, path string, lowest uint64, lines int) (out []string, groups []int) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -113,6 +152,11 @@ func crash(t *testing.T, path string, lowest uint64, lines int) (out []string) {
 	}
 	scanner := bufio.NewScanner(stdout)
 	for scanner.Scan() {
+		var size int
+		if n, _ := fmt.Sscanf(scanner.Text(), groupMark+" %d", &size); n == 1 {
+			groups = append(groups, size)
+			continue
+		}
 		out = append(out, scanner.Text())
 		if len(out) == lines {
 			if err := child.Process.Kill(); err != nil {
@@ -123,7 +167,7 @@ func crash(t *testing.T, path string, lowest uint64, lines int) (out []string) {
 	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 || len(out) < lines {
 		t.Fatalf("the child ended by itself after %d of %d lines: %v", len(out), lines, err)
 	}
-	return out
+	return out, groups
 }
 
 // checkLine reads a line of the child and verifies its signature.

@@ -45,6 +45,7 @@ type Signer struct {
 	guard   *slashing.Guard
 	wait    time.Duration
 	slots   chan struct{} // one element per request under way
+	batched chan struct{} // one element per signature that a batch is making: as many as CPUs, so that single requests get their share
 	hashed  *bls.Messages
 
 	stopping sync.RWMutex   // held for reading to enter, so that Stop never misses one who does
@@ -67,7 +68,7 @@ func New(o Options) (*Signer, error) {
 	}
 	s := &Signer{
 		network: o.Network, keys: o.Keys, guard: o.Guard, wait: o.Wait,
-		slots: make(chan struct{}, o.Concurrency), hashed: bls.NewMessages(messages),
+		slots: make(chan struct{}, o.Concurrency), batched: make(chan struct{}, runtime.GOMAXPROCS(0)), hashed: bls.NewMessages(messages),
 	}
 	if err := s.register(o.Registry); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
@@ -124,8 +125,8 @@ func (s *Signer) checkNetwork(req eth2.Request) error {
 		root, s.network.Name, s.network.ValidatorsRoot)
 }
 
-// Stop refuses everything from now on and returns when nothing is under way any more. What is under way is bounded
-// by the wait for a slot and the slashing guard's write limit.
+// Stop refuses everything from now on and returns when nothing is under way any more. What is under way is bounded by the wait
+// for a slot, the slashing guard's writes, and the signatures of batches whose callers stay.
 func (s *Signer) Stop() {
 	s.stopping.Lock()
 	s.stopped = true

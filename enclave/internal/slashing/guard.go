@@ -16,18 +16,15 @@ type Guard struct {
 	writer *writer
 }
 
-// NewGuard makes a guard over a store, which stays the caller's to close. limit bounds one write.
+// NewGuard makes a guard over a store, which stays the caller's to close. limit bounds one write. A vote waits at most for one
+// other write before its own begins, unless votes of the same key are before it.
 func NewGuard(store Store, limit time.Duration) *Guard {
 	return &Guard{writer: &writer{store: store, limit: limit, wrote: func(int, time.Duration, error) {}}}
 }
 
-// OnWrite has f told of each write to the store: how many votes shared it, how long it took, and the store's error. It is set
+// OnWrite has f told of each write to the store: how many votes shared it, how long it took, and why it failed, or nil. It is set
 // before the guard is used, and f must not wait.
 func (g *Guard) OnWrite(f func(votes int, took time.Duration, err error)) { g.writer.wrote = f }
-
-// WriteLimit is the most time that one write takes. A vote waits at most for one other write before its own begins, unless
-// votes of the same key are before it.
-func (g *Guard) WriteLimit() time.Duration { return g.writer.limit }
 
 // Check returns nil if votes can be recorded now, and else why not.
 func (g *Guard) Check(ctx context.Context) error { return g.writer.store.Check(ctx) }

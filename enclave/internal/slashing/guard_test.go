@@ -31,6 +31,46 @@ func proposal(slot uint64, variant byte) *eth2.BlockRequest {
 	return chain.NewBlock(eth2.ForkInfo{}, eth2.BlockHeader{Slot: slot, BodyRoot: eth2.Root{variant}})
 }
 
+// duties are one request of each kind that cannot be slashed.
+func duties(t *testing.T) []*eth2.DutyRequest {
+	t.Helper()
+	chain, err := eth2.NetworkByName("hoodi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := eth2.ForkInfo{Current: eth2.Version{0x80, 0, 9, 0x10}, ValidatorsRoot: chain.ValidatorsRoot} // Gloas
+	must := func(req *eth2.DutyRequest, err error) *eth2.DutyRequest {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return req
+	}
+	list := []*eth2.DutyRequest{
+		chain.NewAggregationSlot(f, 5),
+		must(chain.NewAggregateAndProof(f, eth2.Aggregate{AggregationBits: []byte{1}, CommitteeBits: new([8]byte)}, nil)),
+		eth2.NewDeposit(eth2.DepositMessage{}),
+		eth2.NewRandaoReveal(f, 5),
+		chain.NewVoluntaryExit(f, eth2.Exit{}, nil),
+		chain.NewSyncCommitteeMessage(f, 5, eth2.Root{}),
+		chain.NewSyncCommitteeSelectionProof(f, 5, 0),
+		chain.NewContributionAndProof(f, eth2.ContributionAndProof{}),
+		chain.NewValidatorRegistration(eth2.Registration{}),
+		must(chain.NewExecutionPayloadBid(f, eth2.Bid{}, nil)),
+		must(chain.NewExecutionPayloadEnvelope(f, eth2.Envelope{}, nil)),
+		chain.NewPayloadAttestation(f, eth2.PayloadAttestation{}),
+		chain.NewProposerPreferences(f, eth2.Preferences{}),
+		must(chain.NewBuilderRequestAuth(eth2.RequestAuth{})),
+	}
+	kinds := map[eth2.Kind]bool{eth2.Attestation: true, eth2.Block: true}
+	for _, duty := range list {
+		kinds[duty.Kind()] = true
+	}
+	if want := int(eth2.BuilderRequestAuth); len(kinds) != want {
+		t.Fatalf("%d kinds, want all %d", len(kinds), want)
+	}
+	return list
+}
+
 func newGuard(store slashing.Store) *slashing.Guard { return slashing.NewGuard(store, time.Minute) }
 
 // checkPermit wants a permit for the request, or a problem of a kind with words.
@@ -92,10 +132,13 @@ func TestExempt(t *testing.T) {
 	}
 	g := newGuard(closed) // duties do not need the store
 	key := bls.PublicKey{1}
-	duty := eth2.NewRandaoReveal(eth2.ForkInfo{}, 5)
-	checkPermit(t, g, key, duty, 0, "")
-	if _, err := g.Exempt(key, duty); err != nil {
-		t.Error(err)
+	for _, duty := range duties(t) {
+		t.Run(duty.Kind().String(), func(t *testing.T) {
+			checkPermit(t, g, key, duty, 0, "")
+			if _, err := g.Exempt(key, duty); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	if _, err := g.Exempt(key, &eth2.DutyRequest{}); err == nil || !strings.Contains(err.Error(), "not exempt") {
 		t.Errorf("a duty of no kind: %v", err)

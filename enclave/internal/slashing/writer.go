@@ -121,10 +121,10 @@ func (w *writer) write(group []*ticket) {
 	defer cancel()
 	began := time.Now()
 	outcomes, err := w.store.Advance(ctx, claims) // from here the votes may be on record
-	w.wrote(len(group), time.Since(began), err)
 	if err == nil && len(outcomes) != len(group) {
-		err = fmt.Errorf("%d outcomes for %d claims", len(outcomes), len(group))
+		err = fmt.Errorf("%w: %d outcomes for %d claims", ErrOutcomeUnknown, len(outcomes), len(group))
 	}
+	w.wrote(len(group), time.Since(began), err)
 	for i, t := range group {
 		if err != nil {
 			t.outcome = Outcome{Err: err}

@@ -1,3 +1,4 @@
+// Links Prysm, which is under GPL-3.0: outside of go.work, never part of the product, built and run by make clients alone.
 module prysm
 
 go 1.26

@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
+	"slices"
 
 	"github.com/OffchainLabs/prysm/v7/config/params"
 	"github.com/OffchainLabs/prysm/v7/consensus-types/primitives"
@@ -115,6 +115,6 @@ func forkOf(cfg *params.BeaconChainConfig, name string) (fork, error) {
 
 // from says whether the fork is the named one or a later one.
 func (f fork) from(name string) bool {
-	order := "phase0 altair bellatrix capella deneb electra fulu"
-	return strings.Index(order, f.name) >= strings.Index(order, name)
+	order := []string{"phase0", "altair", "bellatrix", "capella", "deneb", "electra", "fulu"}
+	return slices.Index(order, f.name) >= slices.Index(order, name)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
@@ -32,8 +31,7 @@ func (a *API) signBatch(w http.ResponseWriter, r *http.Request) {
 		api.WriteProblem(w, e.err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = w.Write(appendResults(nil, e.keys, e.results)) // a caller that is gone asks again, and gets the same signatures
+	write(w, "application/json; charset=utf-8", appendResults(nil, e.keys, e.results))
 }
 
 // answerBatch fills the event with one result for each key. An error is for the whole batch, and nothing was recorded then.
@@ -80,45 +78,38 @@ func (a *API) grants(r *http.Request, keys []bls.PublicKey, kind eth2.Kind, resu
 	return grants, at, nil
 }
 
-// decodeBatch reads the keys and the request that all of them are to sign.
+// decodeBatch reads the keys and the request that all of them are to sign. The keys are set as soon as they are known.
 func decodeBatch(n *eth2.Network, body []byte) ([]bls.PublicKey, eth2.Kind, eth2.Request, error) {
 	doc, o := parse(body)
 	keys := identifiers(o)
-	if doc.err == nil && !o.has("signing_request") {
-		o.fail("signing_request", "is missing")
-	}
+	request := o.value("signing_request")
 	if doc.err != nil {
 		return nil, 0, nil, malformed(doc.err)
 	}
-	kind, req, err := decode(n, o.find("signing_request"))
+	kind, req, err := decode(n, request.raw)
 	if err != nil {
-		return nil, kind, nil, problem.New(problem.Malformed, "signing_request: %s", problem.Of(err).Public)
+		return keys, kind, nil, problem.New(problem.Malformed, "signing_request: %s", problem.Of(err).Public)
 	}
 	return keys, kind, req, nil
 }
 
-func identifiers(o *object) []bls.PublicKey {
-	var texts []string
-	switch {
-	case o.doc.err != nil:
-		return nil
-	case !o.has("identifiers"):
-		o.fail("identifiers", "is missing")
-		return nil
-	case json.Unmarshal(o.find("identifiers"), &texts) != nil:
-		o.fail("identifiers", "is not a list of strings")
-		return nil
-	case len(texts) == 0 || len(texts) > maxBatch:
-		o.fail("identifiers", "has "+strconv.Itoa(len(texts))+" keys, want 1 to "+strconv.Itoa(maxBatch))
-		return nil
-	}
-	keys := make([]bls.PublicKey, len(texts))
-	for i, text := range texts {
-		var err error
-		if keys[i], err = bls.ParsePublicKey(text); err != nil {
-			o.fail("identifiers["+strconv.Itoa(i)+"]", err.Error())
-			return nil
+// identifiers reads the keys. One that is given twice is refused: its second vote would be a write of its own.
+func identifiers(o *object) (keys []bls.PublicKey) {
+	given := make(map[bls.PublicKey]bool)
+	for v := range o.array("identifiers", maxBatch) {
+		key, err := bls.ParsePublicKey(string(v.text()))
+		switch {
+		case v.raw == nil: // no string
+		case err != nil:
+			v.fail(err.Error())
+		case given[key]:
+			v.fail("is given twice")
 		}
+		given[key] = true
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		o.fail("identifiers", "is empty")
 	}
 	return keys
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ type entry struct {
 func TestBatch(t *testing.T) {
 	d := newDesk(t)
 	d.policies = selective{}
-	w := d.postBatch(t, batchBody(1, 0xb0, 0xf0, 2, 1))
+	w := d.postBatch(t, batchBody(1, 0xb0, 0xf0, 2, 3))
 	var got []entry
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusOK {
 		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
@@ -55,13 +56,13 @@ func TestBatch(t *testing.T) {
 		{id(0xb0), "", &refusedKey{412, `surrounds "it"`}},
 		{id(0xf0), "", &refusedKey{403, "not for you"}},
 		{id(2), signature, nil},
-		{id(1), signature, nil},
+		{id(3), signature, nil},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
-		t.Errorf("content type %q", got)
+	if h := w.Header(); !w.Flushed || h.Get("Content-Type") != "application/json; charset=utf-8" || h.Get("Content-Length") != strconv.Itoa(w.Body.Len()) {
+		t.Errorf("flushed %v, headers %v", w.Flushed, h)
 	}
 	wantCounts := map[string]float64{
 		"containment_signing_requests_total operation=ATTESTATION status=200": 3,
@@ -95,7 +96,10 @@ func (selective) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (au
 
 // TestBatchIsRefusedWhole: what is wrong with the request, or holds for every key, is said once.
 func TestBatchIsRefusedWhole(t *testing.T) {
-	many := batchBody(make([]byte, maxBatch+1)...)
+	var many []string
+	for i := range maxBatch + 1 {
+		many = append(many, fmt.Sprintf(`"%096x"`, i))
+	}
 	for name, tc := range map[string]struct {
 		body     string
 		policies policies
@@ -104,11 +108,12 @@ func TestBatchIsRefusedWhole(t *testing.T) {
 		want     string
 	}{
 		"no JSON":          {"x", nil, nil, 400, "body is not JSON"},
-		"no keys":          {batchBody(), nil, nil, 400, "identifiers: has 0 keys, want 1 to 4096"},
-		"too many keys":    {many, nil, nil, 400, "identifiers: has 4097 keys, want 1 to 4096"},
+		"no keys":          {batchBody(), nil, nil, 400, "identifiers: is empty"},
+		"too many keys":    {`{"identifiers":[` + strings.Join(many, ",") + `],"signing_request":` + attestationBody + `}`, nil, nil, 400, "identifiers: has more than 4096 elements"},
+		"a key twice":      {`{"identifiers":["` + keyText + `","0x` + strings.ToUpper(keyText) + `"],"signing_request":` + attestationBody + `}`, nil, nil, 400, "identifiers[1]: is given twice"},
 		"keys missing":     {`{"signing_request":{}}`, nil, nil, 400, "identifiers: is missing"},
-		"keys no list":     {`{"identifiers":"0x00","signing_request":{}}`, nil, nil, 400, "identifiers: is not a list of strings"},
-		"keys of numbers":  {`{"identifiers":[1],"signing_request":{}}`, nil, nil, 400, "identifiers: is not a list of strings"},
+		"keys no list":     {`{"identifiers":"0x00","signing_request":{}}`, nil, nil, 400, "identifiers: is not an array"},
+		"keys of numbers":  {`{"identifiers":[1],"signing_request":{}}`, nil, nil, 400, "identifiers[0]: is not a string"},
 		"a key is short":   {`{"identifiers":["` + keyText + `","0x00"],"signing_request":` + attestationBody + `}`, nil, nil, 400, "identifiers[1]: public key is not 96"},
 		"request missing":  {`{"identifiers":["` + keyText + `"]}`, nil, nil, 400, "signing_request: is missing"},
 		"request no type":  {`{"identifiers":["` + keyText + `"],"signing_request":{}}`, nil, nil, 400, "signing_request: type: is missing"},
@@ -147,11 +152,80 @@ func TestCanary(t *testing.T) {
 	d.post(t, canary, attestationBody, nil)
 	d.signErr = nil
 	d.postBatch(t, batchBody(1, 0xca))
-	if got := d.counts(t)["containment_canary_signing_total"]; got != 3 {
-		t.Errorf("%v canaries counted, want 3", got)
+	d.postBatch(t, `{"identifiers":["`+canary+`"],"signing_request":{}}`)
+	if got := d.counts(t)["containment_canary_signing_total"]; got != 4 {
+		t.Errorf("%v canaries counted, want 4", got)
 	}
 	all := d.lines.FilterMessage("a canary key was asked for").FilterLevelExact(zapcore.ErrorLevel).All()
-	if len(all) != 3 || all[0].ContextMap()["key"] != canary {
-		t.Errorf("lines %v, want 3", all)
+	if len(all) != 4 || all[0].ContextMap()["key"] != canary {
+		t.Errorf("lines %v, want 4", all)
 	}
+}
+
+// TestBatchBoundsItsLines: a batch that is refused for every key counts each and logs the first.
+func TestBatchBoundsItsLines(t *testing.T) {
+	d := newDesk(t)
+	keys := make([]string, maxBatch)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"b0%094x"`, i) // which SignAll refuses
+	}
+	w := d.postBatch(t, `{"identifiers":[`+strings.Join(keys, ",")+`],"signing_request":`+attestationBody+`}`)
+	if n := strings.Count(w.Body.String(), `"code":412`); w.Code != http.StatusOK || n != maxBatch {
+		t.Errorf("status %d, %d keys refused, want %d", w.Code, n, maxBatch)
+	}
+	if n := d.counts(t)["containment_signing_requests_total operation=ATTESTATION status=412"]; n != maxBatch {
+		t.Errorf("%v counted, want %d", n, maxBatch)
+	}
+	if n := d.lines.FilterMessage("key of a batch refused").FilterLevelExact(zapcore.WarnLevel).Len(); n != maxRefusals {
+		t.Errorf("%d lines of keys, want %d", n, maxRefusals)
+	}
+	all := d.lines.FilterMessage("batch signing request").All()
+	if len(all) != 1 || all[0].ContextMap()["refused"] != int64(maxBatch) || all[0].ContextMap()["signed"] != int64(0) {
+		t.Errorf("lines %v", all)
+	}
+}
+
+// TestBatchPanicIsNoSignature is TestPanicIsNoSignature for each key of a batch.
+func TestBatchPanicIsNoSignature(t *testing.T) {
+	d := newDesk(t)
+	d.panics = true
+	func() {
+		defer func() {
+			if p := recover(); p != "nil pointer" {
+				t.Errorf("recovered %v: the panic must reach the server", p)
+			}
+		}()
+		d.postBatch(t, batchBody(1, 2))
+	}()
+	if n := d.counts(t)["containment_signing_requests_total operation=ATTESTATION status=500"]; n != 2 {
+		t.Errorf("%v counted, want 2", n)
+	}
+	if all := d.lines.All(); len(all) != 1 || all[0].Level != zapcore.ErrorLevel || all[0].ContextMap()["error"] != errPanic.Error() {
+		t.Errorf("lines %v", all)
+	}
+}
+
+// FuzzDecodeBatch: what is accepted has a request and 1 to 4096 keys, each once; an error comes without a request.
+func FuzzDecodeBatch(f *testing.F) {
+	f.Add(batchBody())
+	f.Add(batchBody(1, 2, 3))
+	f.Add(batchBody(1, 2, 1))
+	f.Add(`{"identifiers":["` + keyText + `",null],"signing_request":null}`)
+	network := hoodi(f)
+	f.Fuzz(func(t *testing.T, body string) {
+		keys, _, req, err := decodeBatch(network, []byte(body))
+		if err != nil {
+			if req != nil || problem.Of(err).Kind != problem.Malformed {
+				t.Errorf("%v beside %v", req, err)
+			}
+			return
+		}
+		once := make(map[bls.PublicKey]bool)
+		for _, key := range keys {
+			once[key] = true
+		}
+		if req == nil || len(keys) == 0 || len(keys) > maxBatch || len(once) != len(keys) {
+			t.Errorf("%d keys, %d of them different, for %v", len(keys), len(once), req)
+		}
+	})
 }

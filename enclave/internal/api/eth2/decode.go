@@ -13,9 +13,10 @@ import (
 // the field; the kind is set as soon as the type is known. Fields that are not read are ignored, as the API promises.
 func decode(n *eth2.Network, body []byte) (eth2.Kind, eth2.Request, error) {
 	doc, o := parse(body)
-	kind, ok := eth2.ParseKind(string(o.text("type")))
+	name := o.text("type")
+	kind, ok := eth2.ParseKind(clip(name))
 	if !ok {
-		o.fail("type", "is not a known signing type")
+		o.fail("type", quote(name)+" is not a known signing type")
 	}
 	if doc.err != nil {
 		return 0, nil, malformed(doc.err)
@@ -42,6 +43,9 @@ type claim struct {
 	field string // its spelling; empty if there is none
 	root  eth2.Root
 }
+
+// claims reports whether the body has a signing root.
+func claims(o *object) bool { return o.has("signingRoot") || o.has("signing_root") }
 
 func readClaim(o *object) (c claim) {
 	if name := o.spelling("signingRoot", "signing_root"); o.has(name) {
@@ -92,9 +96,9 @@ func build(n *eth2.Network, o *object, kind eth2.Kind, claimed *eth2.Root) (eth2
 	case eth2.ValidatorRegistration:
 		return n.NewValidatorRegistration(registration(o.object("validator_registration"))), nil
 	case eth2.ExecutionPayloadBid:
-		return n.NewExecutionPayloadBid(forkInfo(o), bid(o)), nil
+		return n.NewExecutionPayloadBid(forkInfo(o), bid(o), claimed)
 	case eth2.ExecutionPayloadEnvelope:
-		return n.NewExecutionPayloadEnvelope(forkInfo(o), envelope(o))
+		return n.NewExecutionPayloadEnvelope(forkInfo(o), envelope(o), claimed)
 	case eth2.PayloadAttestationMessage:
 		return n.NewPayloadAttestation(forkInfo(o), payloadAttestation(o)), nil
 	case eth2.ProposerPreferences:
@@ -117,16 +121,16 @@ func forkInfo(o *object) (f eth2.ForkInfo) {
 	return f
 }
 
-// versionFrom checks a payload's version, in either case: no fork before oldest. A fork that this signer does not know
-// passes, so that one that changes nothing here needs no release. One that does is found out by the client's root.
-func versionFrom(o *object, oldest eth2.Fork) {
-	name := string(o.text("version"))
-	if name == "" {
+// version reads the fork that a payload says it is of, in either case: none before oldest, and zero for one that this
+// signer does not know. What zero means is the caller's to decide.
+func version(o *object, oldest eth2.Fork) eth2.Fork {
+	name := o.text("version")
+	if len(name) == 0 {
 		o.fail("version", "is empty")
 	}
-	for f := eth2.Phase0; f < oldest; f++ {
-		if strings.EqualFold(name, f.String()) {
-			o.fail("version", "is a fork before "+strings.ToUpper(oldest.String()))
-		}
+	f, known := eth2.ParseFork(clip(name))
+	if known && f < oldest {
+		o.fail("version", "is a fork before "+strings.ToUpper(oldest.String()))
 	}
+	return f
 }

@@ -1,6 +1,7 @@
 package eth2
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,12 +18,30 @@ func largeEnvelope(tb testing.TB, mebibytes int) string {
 	return strings.Replace(strings.Replace(body, `"transactions":[]`, `"transactions":[`+list+`]`, 1), `"signingRoot"`, `"unread"`, 1)
 }
 
-// emptyTransactions is what costs most for its size: as many transactions as may be, of nothing.
+// emptyTransactions is an envelope of as many transactions as may be, of nothing.
 func emptyTransactions(tb testing.TB) string {
 	tb.Helper()
 	return strings.Replace(largeEnvelope(tb, 0), `"transactions":["0x"]`, `"transactions":[`+strings.Repeat(`"0x",`, maxTransactions-1)+`"0x"]`, 1)
 }
 
+// shortKeys is an envelope of as many exits as may be, each of as many fields as may be.
+func shortKeys(tb testing.TB) string {
+	tb.Helper()
+	var keys strings.Builder
+	for i := range maxMembers - 2 {
+		keys.WriteString(`"` + strconv.Itoa(10+i) + `":1,`)
+	}
+	exit := `{` + keys.String() + exitRequest[1:]
+	return strings.Replace(largeEnvelope(tb, 0), `"builder_exits":[]`, `"builder_exits":[`+strings.Repeat(exit+`,`, maxObjects-1)+exit+`]`, 1)
+}
+
+// escapedQuotes is an envelope of 32 MiB of quotes that end no string, in the innermost object.
+func escapedQuotes(tb testing.TB) string {
+	tb.Helper()
+	return strings.Replace(largeEnvelope(tb, 0), `"transactions":["0x"]`, `"transactions":[],"x":"`+strings.Repeat(`\"`, 16<<20)+`"`, 1)
+}
+
+// BenchmarkDecode ends with bodies that cost much for their size.
 func BenchmarkDecode(b *testing.B) {
 	for _, bc := range []struct {
 		name, body string
@@ -33,6 +52,8 @@ func BenchmarkDecode(b *testing.B) {
 		{"envelope of 1 MiB", largeEnvelope(b, 1), hoodi(b)},
 		{"envelope of 32 MiB", largeEnvelope(b, 32), hoodi(b)},
 		{"envelope of empty transactions", emptyTransactions(b), hoodi(b)},
+		{"envelope of short keys", shortKeys(b), hoodi(b)},
+		{"envelope of escaped quotes", escapedQuotes(b), hoodi(b)},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			body := []byte(bc.body)

@@ -20,8 +20,8 @@ func attestationData(o *object) eth2.AttestationData {
 	}
 }
 
-// blockHeader reads the header that stands for a block. Full blocks were sent only before Bellatrix, and no
-// network is there any more.
+// blockHeader reads the header that stands for a block, in every fork since Bellatrix and those to come. Full blocks were
+// sent only before, and no network is there any more.
 func blockHeader(o *object) eth2.BlockHeader {
 	const full = "is a full block; only BLOCK_V2 with beacon_block.block_header is signed"
 	if !o.has("beacon_block") && o.has("block") {
@@ -31,7 +31,7 @@ func blockHeader(o *object) eth2.BlockHeader {
 	if !b.has("block_header") && b.has("block") {
 		b.fail("block", full)
 	}
-	versionFrom(b, eth2.Bellatrix)
+	version(b, eth2.Bellatrix)
 	h := b.object("block_header")
 	return eth2.BlockHeader{
 		Slot:          h.number("slot"),
@@ -55,7 +55,7 @@ func aggregateAndProof(n *eth2.Network, o *object, claimed *eth2.Root) (eth2.Req
 	g := p.object("aggregate")
 	a := eth2.Aggregate{
 		AggregatorIndex: p.number("aggregator_index"),
-		AggregationBits: g.hexAny("aggregation_bits"),
+		AggregationBits: g.hexUpTo("aggregation_bits", eth2.MaxAggregationBits),
 		Data:            attestationData(g.object("data")),
 	}
 	g.hex("signature", a.Signature[:])
@@ -82,7 +82,7 @@ func contributionAndProof(o *object) (c eth2.ContributionAndProof) {
 	c.Slot = n.number("slot")
 	c.BeaconBlockRoot = n.root("beacon_block_root")
 	c.SubcommitteeIndex = n.number("subcommittee_index")
-	n.hexUpTo("aggregation_bits", c.AggregationBits[:])
+	copy(c.AggregationBits[:], n.hexUpTo("aggregation_bits", len(c.AggregationBits)))
 	n.hex("signature", c.ContributionSignature[:])
 	o.hex("selection_proof", c.SelectionProof[:])
 	return c

@@ -2,8 +2,10 @@ package eth2
 
 import "github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 
-// maxTransactions is the most transactions read from a payload (MAX_TRANSACTIONS_PER_PAYLOAD).
-const maxTransactions = 1 << 20
+// maxTransactions is the most transactions read from a payload. A block has at most 8 MiB of RLP (EIP-7934), 64 bytes for
+// each of so many, which a transaction's signature alone fills. The specification's own limit, 2^20, bounds little: an
+// empty transaction is five bytes of a body and several hashes.
+const maxTransactions = 1 << 17
 
 func envelope(o *object) eth2.Envelope {
 	p := versioned(o, "payload", "execution_payload_envelope")
@@ -28,7 +30,7 @@ func payload(o *object) (p eth2.Payload) {
 	p.GasLimit = o.number("gas_limit")
 	p.GasUsed = o.number("gas_used")
 	p.Timestamp = o.number("timestamp")
-	p.ExtraData = o.hexUpTo("extra_data", make([]byte, 32))
+	p.ExtraData = o.hexUpTo("extra_data", eth2.MaxExtraData)
 	p.BaseFeePerGas = o.uint256("base_fee_per_gas")
 	p.BlockHash = o.root("block_hash")
 	p.Transactions = transactions(o)

@@ -7,7 +7,8 @@ const maxCommitments = 4096
 
 // versioned reads a payload that the API puts in data beside a version, or that is bare, as Lighthouse and older
 // Lodestar send it. Names are its spellings. A payload may have a data field of its own, but that is no object.
-// slot is a field of the payload that must then not stand beside data.
+// slot is a field of the payload that must then not stand beside data. A version that is not known is read as Gloas's, so
+// that a fork that changes nothing here needs no release, but only beside a signing root, which finds out one that does.
 func versioned(o *object, slot, name string, aliases ...string) *object {
 	p := o.object(o.spelling(name, aliases...))
 	if !p.isObject("data") {
@@ -16,7 +17,9 @@ func versioned(o *object, slot, name string, aliases ...string) *object {
 	if p.has(slot) {
 		p.fail("data", "is given beside "+slot)
 	}
-	versionFrom(p, eth2.Gloas)
+	if version(p, eth2.Gloas) == 0 && !claims(o) {
+		p.fail("version", "is not a known fork, and without signingRoot its payload cannot be told from GLOAS's")
+	}
 	return p.object("data")
 }
 
@@ -66,6 +69,5 @@ func preferences(o *object) (r eth2.Preferences) {
 // requestAuth reads no fork_info: the domain is that of the network's genesis.
 func requestAuth(o *object) eth2.RequestAuth {
 	p := versioned(o, "slot", "builder_request_auth", "request_auth")
-	data := make([]byte, eth2.MaxRequestAuthData)
-	return eth2.RequestAuth{Data: p.hexUpTo("data", data), Slot: p.number("slot")}
+	return eth2.RequestAuth{Data: p.hexUpTo("data", eth2.MaxRequestAuthData), Slot: p.number("slot")}
 }

@@ -114,7 +114,7 @@ func TestBadEnvelope(t *testing.T) {
 		"transaction with quote": {e, `"transactions":[]`, `"transactions":["0x00\"]\\"]`, "payload.transactions[0]: "},
 		"transaction no 0x":      {e, `"transactions":[]`, `"transactions":["00"]`, "payload.transactions[0]: does not begin with 0x"},
 		"transaction a number":   {e, `"transactions":[]`, `"transactions":[0]`, "payload.transactions[0]: is not a string"},
-		"many transactions":      {e, `"transactions":[]`, `"transactions":[` + strings.Repeat(`"0x",`, 1<<20) + `"0x"]`, "payload.transactions: has more than 1048576 elements"},
+		"many transactions":      {e, `"transactions":[]`, `"transactions":[` + strings.Repeat(`"0x",`, 1<<17) + `"0x"]`, "payload.transactions: has more than 131072 elements"},
 		"no access list":         {e, `"block_access_list"`, `"x"`, "payload.block_access_list: is missing"},
 		"access list is a list":  {e, `"block_access_list":"0x"`, `"block_access_list":[]`, "payload.block_access_list: is not a string"},
 		"no slot number":         {e, `"slot_number"`, `"slot"`, "payload.slot_number: is missing"},
@@ -145,6 +145,43 @@ func TestGloasTolerance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := decode(hoodi(t), []byte(replace(t, compact(t, tc.golden), tc.old, tc.repl))); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestForkAfterGloas: a payload that may be of a fork after Gloas is read as Gloas's only beside a signing root to compare.
+func TestForkAfterGloas(t *testing.T) {
+	const (
+		needsRoot = "signingRoot: is missing, and without it gloas's container cannot be told from that of fork version 0x90000910, which is not known"
+		noFork    = "version: is not a known fork, and without signingRoot its payload cannot be told from GLOAS's"
+		other     = "signingRoot: differs from the signing root"
+	)
+	laterVersion := [2]string{`"0x80000910"`, `"0x90000910"`}
+	laterName := [2]string{`"GLOAS"`, `"HEZE"`}
+	for name, tc := range map[string]struct {
+		golden             string
+		change             [2]string
+		rootless, withRoot string // the errors; "" is none
+	}{
+		"bid":                         {"EXECUTION_PAYLOAD_BID 3 commitments", laterVersion, needsRoot, other},
+		"envelope":                    {"EXECUTION_PAYLOAD_ENVELOPE 1", laterVersion, needsRoot, other},
+		"bare envelope":               {"EXECUTION_PAYLOAD_ENVELOPE bare", laterVersion, needsRoot, other},
+		"plain container":             {"PAYLOAD_ATTESTATION_MESSAGE", laterVersion, "", other},
+		"bid by name":                 {"EXECUTION_PAYLOAD_BID 3 commitments", laterName, "execution_payload_bid." + noFork, ""},
+		"envelope by name":            {"EXECUTION_PAYLOAD_ENVELOPE 1", laterName, "execution_payload_envelope." + noFork, ""},
+		"payload attestation by name": {"PAYLOAD_ATTESTATION_MESSAGE", laterName, "payload_attestation_message." + noFork, ""},
+		"request auth by name":        {"BUILDER_REQUEST_AUTH 20", laterName, "builder_request_auth." + noFork, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := replace(t, compact(t, tc.golden), tc.change[0], tc.change[1])
+			for body, want := range map[string]string{body: tc.withRoot, replace(t, body, "signingRoot", "unread"): tc.rootless} {
+				_, req, err := decode(hoodi(t), []byte(body))
+				if want != "" {
+					checkMalformed(t, req, err, want)
+				} else if err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

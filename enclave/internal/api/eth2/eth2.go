@@ -136,7 +136,7 @@ func credential(r *http.Request) string {
 }
 
 // writeSignature answers in JSON if the caller takes it and else, also if the caller says nothing, in plain text:
-// some clients read only the one, some only the other. The answer leaves before the request is logged and counted.
+// some clients read only the one, some only the other.
 func writeSignature(w http.ResponseWriter, r *http.Request, s bls.Signature) {
 	contentType := "text/plain; charset=utf-8"
 	body := make([]byte, 0, len(`{"signature":"0x"}`)+2*len(s))
@@ -146,12 +146,17 @@ func writeSignature(w http.ResponseWriter, r *http.Request, s bls.Signature) {
 	} else {
 		body = hex.AppendEncode(append(body, "0x"...), s[:])
 	}
+	write(w, contentType, body)
+}
+
+// write sends an answer before the request is logged and counted.
+func write(w http.ResponseWriter, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) //nolint:gosec // G705: hexadecimal digits of our own, never text of the caller's
+	_, _ = w.Write(body) //nolint:gosec // G705: hexadecimal digits of our own and encoded JSON, never raw text of the caller's
 	if f, ok := w.(http.Flusher); ok {
-		f.Flush() // a caller that is gone asks again, and gets the same signature
+		f.Flush() // a caller that is gone asks again, and gets the same signatures
 	}
 }
 

@@ -6,17 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // The reader of request bodies. encoding/json checks the syntax and this file finds the fields, because
 // encoding/json takes the last of two equal keys, matches keys in any case, and cannot name the field that is wrong.
 
-// maxMembers is the most fields one object may have, so that finding equal keys stays cheap. The largest object
-// read has nineteen.
-const maxMembers = 64
+// Reading costs time in proportion to the size of the body, since each byte is looked at once for each object that it is
+// in and these are few. What would cost more for its size has a limit: the fields of an object, which are compared
+// with each other, and the elements of arrays, each of which is hashed.
 
-// maxShown is how much of a key that the caller chose an error repeats, in bytes.
+// maxMembers is the most fields one object may have. The largest object read has nineteen.
+const maxMembers = 32
+
+// maxShown is how much of a text that the caller chose an error repeats, in bytes. No name that is looked for is as long.
 const maxShown = 64
+
+func clip(text []byte) string { return string(text[:min(len(text), maxShown)]) }
+
+// quote makes a text of the caller's fit for an error and a log: clipped, in quotes, and plain ASCII.
+func quote(text []byte) string { return strconv.QuoteToASCII(clip(text)) }
 
 // document remembers the first thing that is wrong in a body. What was read is of no use unless err is nil.
 type document struct {
@@ -131,7 +140,7 @@ func (o *object) add(m member) bool {
 	}
 	for _, other := range o.members {
 		if bytes.Equal(m.key, other.key) {
-			o.fail(string(m.key[:min(len(m.key), maxShown)]), "is given twice")
+			o.fail(strings.Trim(quote(m.key), `"`), "is given twice")
 			return false
 		}
 	}

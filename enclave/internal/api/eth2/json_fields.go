@@ -34,14 +34,9 @@ func (o *object) hex(name string, dst []byte) {
 	v.hex(dst)
 }
 
-func (o *object) hexUpTo(name string, dst []byte) []byte {
+func (o *object) hexUpTo(name string, most int) []byte {
 	v := o.value(name)
-	return v.hexUpTo(dst)
-}
-
-func (o *object) hexAny(name string) []byte {
-	v := o.value(name)
-	return v.hexAny()
+	return v.hexUpTo(most)
 }
 
 func (o *object) byteList(name string) eth2.Root {

@@ -134,19 +134,13 @@ func (v *value) hex(dst []byte) {
 	v.decode(dst, digits)
 }
 
-// hexUpTo reads at most as many bytes as dst has, and leaves the rest of it as it is. It returns what it read.
-func (v *value) hexUpTo(dst []byte) []byte {
+// hexUpTo reads at most most bytes.
+func (v *value) hexUpTo(most int) []byte {
 	digits := v.hexDigits()
-	if v.raw != nil && len(digits) > 2*len(dst) {
-		v.fail(fmt.Sprintf("has %d hexadecimal digits, want at most %d", len(digits), 2*len(dst)))
+	if len(digits) > 2*most {
+		v.fail(fmt.Sprintf("has %d hexadecimal digits, want at most %d", len(digits), 2*most))
+		return nil
 	}
-	v.decode(dst, digits)
-	return dst[:min(len(digits)/2, len(dst))]
-}
-
-// hexAny reads like hex, whatever the length.
-func (v *value) hexAny() []byte {
-	digits := v.hexDigits()
 	dst := make([]byte, len(digits)/2)
 	v.decode(dst, digits)
 	return dst

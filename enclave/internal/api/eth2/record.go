@@ -78,10 +78,14 @@ type batchEvent struct {
 	err     error
 }
 
-// recordBatch writes one log line for the batch, and one more for each key that got no signature.
+// maxRefusals is the most lines that one batch writes of keys that got no signature: a validator client that runs twice is
+// refused thousands at once. The caller is told of each, and each is counted.
+const maxRefusals = 16
+
+// recordBatch writes one log line for the batch, and one more for each of the first keys that got no signature.
 func (a *API) recordBatch(e *batchEvent) {
 	took := time.Since(e.began)
-	signed, batchStatus, batchLevel := 0, http.StatusOK, zapcore.InfoLevel
+	signed, refused := 0, 0
 	for i, key := range e.keys {
 		if e.err != nil {
 			a.count(key, e.kind, e.err)
@@ -93,22 +97,25 @@ func (a *API) recordBatch(e *batchEvent) {
 			signed++
 			continue
 		}
-		a.deps.Log.Log(level, "key of a batch refused", zap.Stringer("kind", e.kind), zap.String("key", key.Short()),
-			zap.Int("status", status), zap.Stringer("problem", problem.Of(err).Kind), zap.Error(err))
+		if refused++; refused <= maxRefusals {
+			a.deps.Log.Log(level, "key of a batch refused", zap.Stringer("kind", e.kind), zap.String("key", key.Short()),
+				zap.Int("status", status), zap.Stringer("problem", problem.Of(err).Kind), zap.Error(err))
+		}
 	}
 	fields := []zap.Field{
 		zap.String("route", batchRoute), zap.Stringer("kind", e.kind), zap.Duration("duration", took),
-		zap.Int("keys", len(e.keys)), zap.Int("signed", signed),
+		zap.Int("keys", len(e.keys)), zap.Int("signed", signed), zap.Int("refused", refused),
 	}
+	status, level := http.StatusOK, zapcore.InfoLevel
 	if e.err != nil {
 		kind := problem.Of(e.err).Kind
-		batchStatus, batchLevel = kind.Status(), levelOf(kind)
+		status, level = kind.Status(), levelOf(kind)
 		fields = append(fields, zap.Stringer("problem", kind), zap.Error(e.err))
 		if len(e.keys) == 0 { // it could not be read, and counts as one request
 			a.count(bls.PublicKey{}, e.kind, e.err)
 		}
 	}
-	a.deps.Log.Log(batchLevel, "batch signing request", append(fields, zap.Int("status", batchStatus))...)
+	a.deps.Log.Log(level, "batch signing request", append(fields, zap.Int("status", status))...)
 	a.metrics.duration.WithLabelValues(e.kind.String()).Observe(took.Seconds())
 }
 

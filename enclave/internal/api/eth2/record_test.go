@@ -64,7 +64,7 @@ func TestRecord(t *testing.T) {
 		},
 		"malformed, type unknown": {
 			keyText, `{"type":"bodytext"}`, nil, zap.InfoLevel,
-			map[string]any{"kind": "UNKNOWN", "key": short, "status": int64(400), "problem": "malformed", "error": "type: is not a known signing type"},
+			map[string]any{"kind": "UNKNOWN", "key": short, "status": int64(400), "problem": "malformed", "error": `type: "bodytext" is not a known signing type`},
 			map[string]float64{
 				"containment_signing_requests_total operation=UNKNOWN status=400": 1,
 				"containment_signing_duration_seconds operation=UNKNOWN":          1,

@@ -10,8 +10,9 @@ import (
 // mark stands for the content of files, to tell whether it has changed.
 type mark [sha256.Size]byte
 
-// marker makes marks under a key of its own. A plain digest of a password beside its keystore would spare whoever finds it in
-// memory the work of scrypt.
+// marker makes marks under a random key of its own. A mark covers a password, and stays in memory for as long as its file is there.
+// With a plain digest whoever finds it could guess passwords without the work of scrypt; a mark is of use only together with the key,
+// which is in the same memory, but so are the validator keys.
 type marker struct{ key [sha256.Size]byte }
 
 func newMarker() (m marker) {
@@ -28,7 +29,9 @@ func (m *marker) of(contents ...[]byte) (sum mark) {
 		h.Write(size[:])
 		h.Write(b)
 	}
-	h.Write(make([]byte, sha256.BlockSize)) // so that the hash's buffer does not keep the end of a password
+	// The hash's buffer may hold a part of a password. Zeros overwrite all of it in two writes; one of a whole block would pass it by.
+	h.Write(make([]byte, sha256.BlockSize/2))
+	h.Write(make([]byte, sha256.BlockSize/2))
 	h.Sum(sum[:0])
 	return sum
 }

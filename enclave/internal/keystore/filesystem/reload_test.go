@@ -189,3 +189,43 @@ func TestAReloadThatFailsChangesNothing(t *testing.T) {
 		t.Errorf("change (-want +got):\n%s", diff)
 	}
 }
+
+// TestAReloadFollowsASwappedSecret as Kubernetes swaps it: names are links through ..data, which is replaced in one step, and a link
+// whose file is gone is taken away a moment later. A reload in between keeps its key.
+func TestAReloadFollowsASwappedSecret(t *testing.T) {
+	r := newRig(t)
+	a, b, c := newKey(t, 1), newKey(t, 2), newKey(t, 3)
+	version := func(name string, first, second *bls.SecretKey) {
+		t.Helper()
+		dir := r.path(name)
+		must(t, os.Mkdir(dir, 0o700))
+		for file, key := range map[string]*bls.SecretKey{"first.yaml": first, "second.yaml": second} {
+			if key != nil {
+				must(t, filesystem.WriteRaw(dir, key))
+				must(t, os.Rename(filepath.Join(dir, fileName(key)+".yaml"), filepath.Join(dir, file)))
+			}
+		}
+		must(t, os.Symlink(name, r.path("..new")))
+		must(t, os.Rename(r.path("..new"), r.path("..data")))
+	}
+	version("..1", a, b)
+	for _, file := range []string{"first.yaml", "second.yaml"} {
+		must(t, os.Symlink(filepath.Join("..data", file), r.path(file)))
+	}
+	if change, failures := r.load(); len(change.Added) != 2 || len(failures) != 0 {
+		t.Fatalf("%+v, %v", change, failures)
+	}
+	before := r.key(b)
+
+	version("..2", c, nil)
+	must(t, os.RemoveAll(r.path("..1")))
+	change, failures := r.load()
+	want := keystore.Change{Added: []bls.PublicKey{c.PublicKey()}, Removed: []bls.PublicKey{a.PublicKey()}}
+	if diff := cmp.Diff(want, change); diff != "" || len(failures) != 1 || failures[0].Kept != b.PublicKey() || r.key(b) != before {
+		t.Errorf("failures %+v, change (-want +got):\n%s", failures, diff)
+	}
+	must(t, os.Remove(r.path("second.yaml")))
+	if change, failures = r.load(); !slices.Equal(change.Removed, []bls.PublicKey{b.PublicKey()}) || len(failures) != 0 {
+		t.Errorf("failures %+v, change %+v", failures, change)
+	}
+}

@@ -72,12 +72,12 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 	if s.closed {
 		return nil, errClosed()
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, done, err := s.begin(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: begin: %w", slashing.ErrUnavailable, err)
+		return nil, err
 	}
-	// Between two claims the end of ctx is looked at; within one it would cost a goroutine, and nothing there waits.
-	within := context.WithoutCancel(ctx)
+	defer done()
+	within := context.WithoutCancel(ctx) // between two claims the end of ctx is looked at, within one nothing waits
 	parsed := s.parsed.in(within, tx)
 	outcomes := make([]slashing.Outcome, len(claims))
 	for i, claim := range claims {

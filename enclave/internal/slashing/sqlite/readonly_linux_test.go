@@ -46,8 +46,10 @@ func TestReadOnly(t *testing.T) {
 		fileMode, where os.FileMode
 		words           string
 	}{
-		{"file", 0o444, 0o777, "permission denied"},
-		{"directory", 0o666, 0o555, "the file and its directory must be writable"},
+		{"file", 0o444, 0o777, "the file and its directory must be readable and writable"},
+		{"file that cannot be read either", 0, 0o777, "the file and its directory must be readable and writable"},
+		{"directory", 0o666, 0o555, "the file and its directory must be readable and writable"},
+		{"directory that cannot be entered", 0o666, 0o600, "permission denied"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -55,8 +55,12 @@ func prepare(ctx context.Context, db *sql.DB) (err error) {
 	return tx.Commit()
 }
 
-// agree creates the schema in an empty database, and else checks its version.
+// agree creates the schema in an empty database, and else checks its version and that it can be written.
 func agree(ctx context.Context, tx *sql.Tx) error {
+	// This sets what nobody reads, but fails in a file that can only be read.
+	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = 0"); err != nil {
+		return err
+	}
 	var objects int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
 		return err

@@ -67,17 +67,22 @@ func open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// create makes the file, so that its mode is ours: SQLite gives its two companion files the same.
+// create makes the file if there is none, so that its mode is ours: SQLite gives its companion file the same. It does not open
+// one that is there: to close it again would release the lock that a store in this process may hold on it, because such locks
+// are the process's, not the descriptor's (https://sqlite.org/howtocorrupt.html, section 2.2).
 func create(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		err = regular(path)
+	case err == nil:
+		err = f.Close()
+	}
 	if err != nil {
 		// The path is named already, so that the cause is enough.
 		if cause, ok := errors.AsType[*fs.PathError](err); ok {
 			err = cause.Err
 		}
-		return err
-	}
-	if err := f.Close(); err != nil {
 		return err
 	}
 	// SQLite makes durable what is in the file; that the file is in its directory is on us.
@@ -86,6 +91,14 @@ func create(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func regular(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a regular file")
+	}
+	return err
 }
 
 // dsn sets, in this order: the wait for a predecessor that is just closing; the lock that keeps every other process
@@ -108,8 +121,8 @@ func explain(err error) error {
 	switch e.Code() & 0xff { // the low byte is the primary code
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w (%w)", ErrInUse, err)
-	case sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("the file and its directory must be writable (%w)", err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return fmt.Errorf("the file and its directory must be readable and writable (%w)", err)
 	case sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("the file is not an SQLite database (%w)", err)
 	}
@@ -123,11 +136,27 @@ func (s *Store) Check(ctx context.Context) error {
 	if s.closed {
 		return errClosed()
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	tx, done, err := s.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
+		return err
 	}
+	defer done()
 	return tx.Rollback()
+}
+
+// begin waits for the connection, at most until ctx ends, and begins a transaction that ctx does not end: the driver would
+// interrupt the connection, and the pool then close it and give up the file's lock with it. done ends the transaction if nothing
+// else has, and gives the connection back.
+func (s *Store) begin(ctx context.Context) (tx *sql.Tx, done func(), err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
+	}
+	tx, err = conn.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: begin: %w", slashing.ErrUnavailable, errors.Join(err, conn.Close()))
+	}
+	return tx, func() { _, _ = tx.Rollback(), conn.Close() }, nil
 }
 
 // Close implements slashing.Store.

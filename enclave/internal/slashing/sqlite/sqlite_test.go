@@ -47,6 +47,9 @@ func TestSecondProcessIsRefused(t *testing.T) {
 		}
 		return string(out)
 	}
+	if s, err := sqlite.Open(t.Context(), path); !errors.Is(err, sqlite.ErrInUse) {
+		t.Errorf("opened again in this process: %v, %v", s, err)
+	}
 	if got := second(); !strings.Contains(got, "slashing database "+path+": in use by another process; only one signer may open it") {
 		t.Errorf("the second process says %q", got)
 	}
@@ -114,7 +117,7 @@ func TestOpenRefuses(t *testing.T) {
 		words string
 	}{
 		{"missing directory", "nowhere/s.sqlite", nil, os.ErrNotExist, "no such file or directory"},
-		{"a directory", "", nil, nil, "is a directory"},
+		{"a directory", "", nil, nil, "it is not a regular file"},
 		{"file as directory", "s.sqlite/s.sqlite", func(t *testing.T, path string) {
 			write(t, filepath.Dir(path), "x")
 		}, nil, "not a directory"},

@@ -1,5 +1,0 @@
-//go:build !linux && !darwin
-
-package api
-
-func mostConnections() int { return maxConnections }
