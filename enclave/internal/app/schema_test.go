@@ -55,6 +55,12 @@ func (s schemas) rule(schema map[string]any, word string, rule, value any, at st
 		return wrong(list == nil || float64(len(list)) >= rule.(float64), at, "%d items, want at least %v", len(list), rule)
 	case "maxItems":
 		return wrong(list == nil || float64(len(list)) <= rule.(float64), at, "%d items, want at most %v", len(list), rule)
+	case "uniqueItems":
+		for i, item := range list {
+			if slices.ContainsFunc(list[:i], func(other any) bool { return reflect.DeepEqual(other, item) }) {
+				return fmt.Errorf("%s[%d]: %v is there twice", at, i, item)
+			}
+		}
 	case "items":
 		for i, item := range list {
 			if err := s.check(rule.(map[string]any), item, fmt.Sprintf("%s[%d]", at, i)); err != nil {
@@ -161,7 +167,7 @@ func TestSchemasRefuse(t *testing.T) {
 Digits: {type: string, pattern: "^[0-9]+$"}
 Thing: {type: object, required: [a], properties: {a: {$ref: "#/components/schemas/Digits"}, b: {type: integer, minimum: 1}}, additionalProperties: false}
 Either: {oneOf: [{required: [a]}, {required: [b]}]}
-List: {type: array, minItems: 1, maxItems: 2, items: {enum: [x, 1]}}
+List: {type: array, minItems: 1, maxItems: 2, uniqueItems: true, items: {enum: [x, 1, z]}}
 Odd: {format: int64}
 `)}
 	for _, test := range []struct {
@@ -182,7 +188,8 @@ Odd: {format: int64}
 		{"List", `["x",1]`, ""},
 		{"List", `["y"]`, "[0]: y is not one of"},
 		{"List", `[]`, "at least 1"},
-		{"List", `["x","x","x"]`, "at most 2"},
+		{"List", `["x",1,"z"]`, "at most 2"},
+		{"List", `["x","x"]`, "[1]: x is there twice"},
 		{"Odd", `1`, "does not know the word format"},
 		{"None", `1`, "no schema None"},
 	} {
