@@ -28,7 +28,8 @@ const listeners = 3
 // door accepts connections and bounds how many there are. A connection waits for its peer unless a request of it is being served:
 // it is in a handshake, sends headers or a body, reads an answer, or is idle. A newcomer to a full door displaces the
 // one that has waited longest, so that however many are held open by peers who do nothing, others are let in; only when all are
-// served is a newcomer closed at once. Requests that wait for their peers are bounded in the same way.
+// served is a newcomer closed at once. Requests that wait for their peers are bounded too: above, a connection with more than its
+// share of them is closed.
 type door struct {
 	net.Listener
 	most func() int
@@ -89,8 +90,8 @@ func (d *door) displace(requests int) bool {
 			continue
 		}
 		d.forget(c)
-		_ = c.Conn.Close() // a socket's close does not wait
 		d.displaced.Inc()
+		_ = c.Conn.Close() // a socket's close does not wait
 		return true
 	}
 	return false
@@ -196,7 +197,7 @@ func newConnectionMetrics() connectionMetrics {
 	return connectionMetrics{
 		open:      gauge("", "Open connections, by listener."),
 		limit:     gauge("_limit", "The most open connections, by listener, as of the last that came."),
-		displaced: counter("displaced", "Connections closed for a newcomer, the longest waiting for their peers, by listener."),
+		displaced: counter("displaced", "Connections closed to make room, the longest waiting for their peers, by listener."),
 		refused:   counter("refused", "Connections closed at once because requests of all others were being served, by listener."),
 	}
 }
@@ -208,7 +209,7 @@ func (m connectionMetrics) all() []prometheus.Collector {
 func (l *Limits) door(name string, inner net.Listener) *door {
 	m := l.connections
 	return &door{
-		Listener: inner, most: mostConnections,
+		Listener: inner, most: l.most,
 		now: m.open.WithLabelValues(name), limit: m.limit.WithLabelValues(name),
 		displaced: m.displaced.WithLabelValues(name), refused: m.refused.WithLabelValues(name),
 	}

@@ -27,7 +27,9 @@ func (d *door) counts() [3]float64 {
 func few(t *testing.T, most int) (r *rig, leave chan struct{}) {
 	t.Helper()
 	leave = make(chan struct{})
-	r = inMemory(t, limits(t, 100), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l := limits(t, 100)
+	l.most = func() int { return most }
+	r = inMemory(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := ReadBody(r); err == nil && r.Method == http.MethodPost {
 			<-leave
 		}
@@ -36,7 +38,6 @@ func few(t *testing.T, most int) (r *rig, leave chan struct{}) {
 			_ = http.NewResponseController(w).Flush()
 		}
 	}))
-	r.server.door.most = func() int { return most }
 	return r, leave
 }
 
@@ -136,46 +137,57 @@ func TestOneThatWasServedWaitsAnew(t *testing.T) {
 	})
 }
 
-// TestAConnectionWithTooManyRequestsGoes is for HTTP/2, whose one connection carries many requests.
+// TestAConnectionWithTooManyRequestsGoes is for HTTP/2, whose one connection carries many requests. One that is served stays, and
+// others are told to come again.
 func TestAConnectionWithTooManyRequestsGoes(t *testing.T) {
-	for _, served := range []int{0, 1} {
+	for served, status := range []int{http.StatusOK, http.StatusServiceUnavailable} {
 		synctest.Test(t, func(t *testing.T) {
-			r, leave := few(t, 2)
+			const most = 3
+			r, leave := few(t, most)
 			close(leave)
 			slow := r.connect() // has waited longer
 			slow.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: 4\r\n\r\nb")
 			synctest.Wait()
 			d := r.server.door
 			near, far := net.Pipe()
-			c, _ := d.admit(near)
+			hog, _ := d.admit(near)
 			for range served {
-				c.enter()
-				c.begin()
+				hog.enter()
+				hog.begin()
 			}
-			const fit = 2*waitingPerConnection - 1 // beside that of slow
+			const fit = most*waitingPerConnection - 1 // beside the request of slow
 			for range fit {
-				if !c.enter() || c.place == nil {
+				if !hog.enter() || hog.place == nil {
 					t.Error("refused or displaced below the limit")
 				}
 			}
-			if ok := c.enter(); ok != (served == 0) || (c.place == nil) != ok {
-				t.Errorf("%d are served, and above the limit: ok %v, displaced %v", served, ok, c.place == nil)
+			p := r.connect()
+			for path, want := range map[string]int{"/": status, "/upcheck": http.StatusOK} {
+				p.get(path)
+				if got, says, _ := p.answer(); got != want {
+					t.Errorf("%d served: %s: %d %s, want %d", served, path, got, says, want)
+				}
 			}
+			if displaced := hog.place == nil; displaced != (served == 0) {
+				t.Errorf("%d served: displaced %v", served, displaced)
+			}
+			expectShed(t, r.limits, "waiting", float64(served))
 			for range served {
-				c.end()
-				c.leave()
+				hog.end()
+				hog.leave()
 			}
-			for range fit + 1 {
-				c.leave()
+			for range fit {
+				hog.leave()
 			}
+			synctest.Wait()
 			if d.waiting != 1 {
 				t.Errorf("%d requests are counted, want that of the slow one", d.waiting)
 			}
 			slow.send("ody")
-			if status, _, _ := slow.answer(); status != http.StatusOK {
-				t.Errorf("the slow one: %d", status)
+			if got, _, _ := slow.answer(); got != http.StatusOK {
+				t.Errorf("the slow one: %d", got)
 			}
-			_, _ = c.Close(), far.Close()
+			_, _ = hog.Close(), far.Close()
 		})
 	}
 }

@@ -12,13 +12,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 )
 
-// overTLS serves TLS until the test ends, and returns its address, a client's transport that speaks HTTP/2, and its door.
-func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport, *door) {
+// overTLS serves TLS until the test ends, and returns its address and a client's transport that speaks HTTP/2.
+func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport) {
 	t.Helper()
 	issuer := httptest.NewUnstartedServer(nil) // for its certificate
 	issuer.EnableHTTP2 = true
@@ -51,14 +52,14 @@ func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport, 
 		<-ended
 		await(t, func() bool { return s.door.connections() == 0 })
 	})
-	return "https://" + listener.Addr().String(), transport, s.door
+	return "https://" + listener.Addr().String(), transport
 }
 
 // TestHTTP2 sends bodies of many sizes at once beside peers who send theirs slowly, all on few connections.
 func TestHTTP2(t *testing.T) {
 	const places, parked, requests = 300, 400, 300
 	l := limits(t, places)
-	url, transport, _ := overTLS(t, l, http.HandlerFunc(echo))
+	url, transport := overTLS(t, l, http.HandlerFunc(echo))
 	client := &http.Client{Transport: transport}
 
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -102,7 +103,7 @@ func TestHTTP2(t *testing.T) {
 
 func TestALargeBodyOverHTTP2(t *testing.T) {
 	l := limits(t, 1)
-	url, transport, _ := overTLS(t, l, http.HandlerFunc(echo))
+	url, transport := overTLS(t, l, http.HandlerFunc(echo))
 	for size, want := range map[int]int{MaxBody: http.StatusOK, MaxBody + 1: http.StatusRequestEntityTooLarge} {
 		res, err := (&http.Client{Transport: transport}).Post(url, "application/json", strings.NewReader(repeat(size)))
 		if err != nil {
@@ -116,13 +117,13 @@ func TestALargeBodyOverHTTP2(t *testing.T) {
 	nothingHeld(t, l)
 }
 
-// TestAnswersThatWaitAreBounded opens a connection whose window has no room, asks on all its streams, and finds that it goes when others
-// come.
+// TestAnswersThatWaitAreBounded has a peer whose window has no room for any answer, and who asks on many streams: its connection goes,
+// and no other.
 func TestAnswersThatWaitAreBounded(t *testing.T) {
 	const most, streams = 2, 100
 	l := limits(t, 1)
-	url, transport, d := overTLS(t, l, http.HandlerFunc(echo))
-	d.most = func() int { return most }
+	l.most = func() int { return most }
+	url, transport := overTLS(t, l, http.HandlerFunc(echo))
 
 	settings := transport.TLSClientConfig.Clone()
 	settings.NextProtos = []string{"h2"}
@@ -131,6 +132,7 @@ func TestAnswersThatWaitAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(tooLong))
 	// Frames of RFC 9113 (length, type, flags, stream): SETTINGS with SETTINGS_INITIAL_WINDOW_SIZE 0, then HEADERS that end
 	// their streams, with the static fields of RFC 7541 Appendix A for GET, https and a path /upcheck.
 	sent := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
@@ -141,7 +143,7 @@ func TestAnswersThatWaitAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.Copy(io.Discard, c) // until it is closed
-	if n := testutil.ToFloat64(d.displaced); n != 1 {
+	if n := testutil.ToFloat64(l.connections.displaced.WithLabelValues("test")); n != 1 {
 		t.Errorf("%v connections were displaced, want 1", n)
 	}
 	nothingHeld(t, l)

@@ -31,13 +31,14 @@ type Limits struct {
 	shed        *prometheus.CounterVec
 	waiting     prometheus.Counter // of shed
 	connections connectionMetrics
+	most        func() int // connections of one listener
 }
 
 // NewLimits makes the limits, and registers containment_http_… with r. requests is how many requests other than GET may be
 // inside at once: from the end of their bodies until their answers begin.
 func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	l := &Limits{
-		connections: newConnectionMetrics(),
+		connections: newConnectionMetrics(), most: mostConnections,
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_http_requests_shed_total",
 			Help: "Requests answered 503 because a bound on what comes in was reached, by the bound.",
@@ -127,7 +128,7 @@ func (l *Limits) bound(h http.Handler) http.Handler {
 		default:
 			l.serve(w, r, h, p, c)
 		}
-		if r.ProtoMajor == 2 { // without this, net/http would write a small answer after the request has left
+		if r.ProtoMajor == 2 { // or net/http would write a small answer when the request is counted no longer
 			_ = http.NewResponseController(w).Flush()
 		}
 	})

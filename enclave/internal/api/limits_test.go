@@ -23,12 +23,12 @@ func expectShed(t *testing.T, l *Limits, bound string, want float64) {
 // await returns when a condition of other goroutines holds.
 func await(t *testing.T, holds func() bool) {
 	t.Helper()
-	tick, tooLong := time.NewTicker(time.Millisecond), time.After(time.Minute)
+	tick, end := time.NewTicker(time.Millisecond), time.After(tooLong)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-tick.C:
-		case <-tooLong:
+		case <-end:
 			t.Fatal("what is awaited does not come")
 		}
 	}
@@ -88,6 +88,7 @@ func TestAFullServerAnswersEverything(t *testing.T) {
 						t.Errorf("one of those inside: %d %s", status, says)
 					}
 				}
+				nothingHeld(t, l)
 			})
 		})
 	}

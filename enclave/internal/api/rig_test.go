@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
@@ -19,6 +20,9 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/memvsock"
 )
+
+// tooLong is what never takes as long: a test that waits fails then.
+const tooLong = 60 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -68,6 +72,7 @@ func overTCP(t *testing.T, l *Limits, h http.Handler) *rig {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_ = c.SetDeadline(time.Now().Add(tooLong))
 		return c
 	})
 }

@@ -74,8 +74,9 @@ type Server struct {
 
 // HTTP is how requests are taken in.
 type HTTP struct {
-	// Requests that are inside the signer at once; further ones get 503 with Retry-After. GET /upcheck stays outside of
-	// it, so that a full signer is not taken for a dead one. Zero is refused.
+	// Requests that are inside the signer at once; further ones get 503 with Retry-After. A request counts from the end of
+	// its body until its answer begins, so that slow clients fill nothing. GET requests have places of their own, and GET
+	// /upcheck needs none: a full signer is not taken for a dead one. Zero is refused.
 	// Trust: none; whoever reaches the port can fill it.
 	MaxConcurrentRequests int `koanf:"max_concurrent_requests" default:"8192" range:"1-65536"`
 	// What is off until asked for, and may change or go in any release.
