@@ -22,12 +22,16 @@ type Vote interface {
 type Attestation struct {
 	Source, Target uint64 // epochs
 	Root           eth2.Root
+	// RootUnknown says that a record does not know the root of what was signed last, so that it equals no vote. No vote to be
+	// signed has it; Root is zero then.
+	RootUnknown bool
 }
 
 // Block is the last proposal of a key, or the next one.
 type Block struct {
-	Slot uint64
-	Root eth2.Root
+	Slot        uint64
+	Root        eth2.Root
+	RootUnknown bool // as Attestation's
 }
 
 // Verdict is what the rule says. The zero Verdict refuses.
@@ -61,6 +65,8 @@ func Judge(last, next Vote) Verdict {
 
 func (a Attestation) after(last Vote) Verdict {
 	switch {
+	case a.RootUnknown:
+		return refused("a vote without a root")
 	case a.Source > a.Target:
 		return refused("source %d is above target %d", a.Source, a.Target)
 	case a.Target > MaxHeight:
@@ -89,6 +95,8 @@ func (a Attestation) after(last Vote) Verdict {
 
 func (b Block) after(last Vote) Verdict {
 	switch {
+	case b.RootUnknown:
+		return refused("a proposal without a root")
 	case b.Slot > MaxHeight:
 		return refused("slot %d is out of range", b.Slot)
 	case last == nil || last == b:

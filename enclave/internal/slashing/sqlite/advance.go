@@ -62,9 +62,6 @@ func (s *statements) in(ctx context.Context, tx *sql.Tx) *statements {
 	}
 }
 
-// errRoot is a record whose root is not known. It concerns one claim alone, which it did not let through.
-var errRoot = errors.New("the root on record is not known")
-
 // Advance implements slashing.Store: one transaction, synced once.
 func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
 	s.mu.RLock()
@@ -83,10 +80,6 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 	for i, claim := range claims {
 		if err = ctx.Err(); err == nil {
 			outcomes[i].Standing, err = parsed.advance(within, claim)
-		}
-		if errors.Is(err, errRoot) {
-			outcomes[i] = slashing.Outcome{Err: fmt.Errorf("%w: key %s: %w", slashing.ErrUnavailable, claim.Key.Short(), err)}
-			continue
 		}
 		if err != nil { // rolled back, so that nothing is stored
 			return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, errors.Join(err, ended(tx.Rollback())))
@@ -131,9 +124,8 @@ func attestation(row *sql.Row) (slashing.Vote, error) {
 	if err := row.Scan(&a.Source, &a.Target, &root); err != nil {
 		return nil, noRow(err)
 	}
-	var err error
-	a.Root, err = knownRoot(root)
-	return a, err
+	a.Root, a.RootUnknown = rootOf(root)
+	return a, nil
 }
 
 // block reads a row; nil if there is none.
@@ -143,9 +135,8 @@ func block(row *sql.Row) (slashing.Vote, error) {
 	if err := row.Scan(&b.Slot, &root); err != nil {
 		return nil, noRow(err)
 	}
-	var err error
-	b.Root, err = knownRoot(root)
-	return b, err
+	b.Root, b.RootUnknown = rootOf(root)
+	return b, nil
 }
 
 func noRow(err error) error {
@@ -155,9 +146,10 @@ func noRow(err error) error {
 	return err
 }
 
-func knownRoot(b []byte) (eth2.Root, error) {
-	if len(b) != len(eth2.Root{}) {
-		return eth2.Root{}, errRoot
+// rootOf reads a root, which is NULL when it is not known.
+func rootOf(column []byte) (root eth2.Root, unknown bool) {
+	if len(column) != len(root) {
+		return eth2.Root{}, true
 	}
-	return eth2.Root(b), nil
+	return eth2.Root(column), false
 }

@@ -66,8 +66,10 @@ func agree(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if objects == 0 {
-		_, err := tx.ExecContext(ctx, schema)
-		return err
+		if _, err := tx.ExecContext(ctx, schema); err != nil {
+			return err
+		}
+		return identify(ctx, tx)
 	}
 	var version string
 	err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'schema_version'").Scan(&version)
@@ -77,7 +79,13 @@ func agree(ctx context.Context, tx *sql.Tx) error {
 	case version != schemaVersion:
 		return fmt.Errorf("%w: it is of version %s, this release knows version %s", ErrSchema, version, schemaVersion)
 	}
-	return nil
+	return identify(ctx, tx)
+}
+
+// identify gives the store its identity, unless it has one.
+func identify(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('"+metaID+"', lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING")
+	return err
 }
 
 // ended is Rollback's error without the one that says that there was nothing to roll back.

@@ -12,7 +12,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
@@ -76,10 +75,12 @@ func open(t *testing.T, path string) *sqlite.Store {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Place {
+	fresh := func(t *testing.T) storetest.Place {
 		path := filepath.Join(t.TempDir(), "a file with % and ?.sqlite")
 		return storetest.Place{Open: func() slashing.Store { return open(t, path) }}
-	})
+	}
+	storetest.Run(t, fresh)
+	storetest.RunLedger(t, fresh)
 }
 
 func TestFilesAreForTheOwnerAlone(t *testing.T) {
@@ -157,37 +158,5 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("error %q, want %v", err, tc.is)
 			}
 		})
-	}
-}
-
-// TestUnknownRootMatchesNothing: a root that cannot be read is an error of its claim, not a match; neighbours are recorded.
-func TestUnknownRootMatchesNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s.sqlite")
-	closed(t, path)
-	execute(t, path, "INSERT INTO blocks VALUES (zeroblob(48), 7, NULL)")
-	execute(t, path, "INSERT INTO attestations VALUES (zeroblob(48), 5, 6, NULL)")
-	s := open(t, path)
-	neighbour := slashing.Claim{Key: bls.PublicKey{1}, Vote: slashing.Block{Slot: 9}}
-	outcomes, err := s.Advance(t.Context(), []slashing.Claim{
-		neighbour,
-		{Vote: slashing.Block{Slot: 7}},
-		{Vote: slashing.Attestation{Source: 5, Target: 6}},
-	})
-	if err != nil || len(outcomes) != 3 {
-		t.Fatalf("%v, %v", outcomes, err)
-	}
-	if got := outcomes[0]; got.Err != nil || got.Standing != neighbour.Vote {
-		t.Errorf("the neighbour: %+v", got)
-	}
-	for _, got := range outcomes[1:] {
-		if !errors.Is(got.Err, slashing.ErrUnavailable) || !strings.Contains(got.Err.Error(), "the root on record is not known") || got.Standing != nil {
-			t.Errorf("a claim at the height of an unknown root: %+v", got)
-		}
-	}
-	low := slashing.Claim{Key: neighbour.Key, Vote: slashing.Block{Slot: 8}}
-	next := slashing.Block{Slot: 8}
-	outcomes, err = s.Advance(t.Context(), []slashing.Claim{low, {Vote: next}})
-	if err != nil || outcomes[0].Standing != neighbour.Vote || outcomes[1].Standing != next {
-		t.Errorf("afterwards: %v, %v", outcomes, err)
 	}
 }

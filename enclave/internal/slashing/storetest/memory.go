@@ -2,11 +2,16 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -15,6 +20,7 @@ import (
 type Memory struct {
 	mu     sync.Mutex
 	last   map[place]slashing.Vote
+	id     slashing.Identity
 	closed bool
 }
 
@@ -30,7 +36,12 @@ func placeOf(c slashing.Claim) place {
 }
 
 // NewMemory makes an empty store.
-func NewMemory() *Memory { return &Memory{last: make(map[place]slashing.Vote)} }
+func NewMemory() *Memory {
+	return &Memory{
+		last: make(map[place]slashing.Vote),
+		id:   slashing.Identity{ID: fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())}, //nolint:gosec // not for secrets
+	}
+}
 
 // Advance implements slashing.Store.
 func (m *Memory) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
@@ -48,6 +59,81 @@ func (m *Memory) Advance(ctx context.Context, claims []slashing.Claim) ([]slashi
 		outcomes[i].Standing = m.last[p]
 	}
 	return outcomes, nil
+}
+
+// Identify implements slashing.Ledger.
+func (m *Memory) Identify(ctx context.Context) (slashing.Identity, error) {
+	if err := m.Check(ctx); err != nil {
+		return slashing.Identity{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.id, nil
+}
+
+// Pin implements slashing.Ledger.
+func (m *Memory) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
+	if err := m.Check(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.id.Pinned && m.id.ValidatorsRoot != validatorsRoot {
+		return fmt.Errorf("%w: %x, not %x", slashing.ErrNetwork, m.id.ValidatorsRoot, validatorsRoot)
+	}
+	m.id.ValidatorsRoot, m.id.Pinned = validatorsRoot, true
+	return nil
+}
+
+// Merge implements slashing.Ledger.
+func (m *Memory) Merge(ctx context.Context, records []slashing.Record) error {
+	if err := m.Check(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range records {
+		merged := slashing.Merged(m.record(r.Key), r)
+		if a := merged.Attestation; a != nil {
+			m.last[place{key: r.Key}] = *a
+		}
+		if b := merged.Block; b != nil {
+			m.last[place{key: r.Key, block: true}] = *b
+		}
+	}
+	return nil
+}
+
+// Each implements slashing.Ledger.
+func (m *Memory) Each(ctx context.Context, f func(slashing.Record) error) error {
+	if err := m.Check(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	records := make(map[bls.PublicKey]slashing.Record)
+	for at := range m.last {
+		records[at.key] = m.record(at.key)
+	}
+	m.mu.Unlock()
+	keys := slices.SortedFunc(maps.Keys(records), func(a, b bls.PublicKey) int { return bytes.Compare(a[:], b[:]) })
+	for _, key := range keys {
+		if err := f(records[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record is what there is of a key. The mutex is held.
+func (m *Memory) record(key bls.PublicKey) slashing.Record {
+	r := slashing.Record{Key: key}
+	if a, ok := m.last[place{key: key}].(slashing.Attestation); ok {
+		r.Attestation = &a
+	}
+	if b, ok := m.last[place{key: key, block: true}].(slashing.Block); ok {
+		r.Block = &b
+	}
+	return r
 }
 
 // Check implements slashing.Store.

@@ -14,10 +14,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemory(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Place {
+	fresh := func(*testing.T) storetest.Place {
 		m := storetest.NewMemory()
 		return storetest.Place{Open: func() slashing.Store { m.Reopen(); return m }}
-	})
+	}
+	storetest.Run(t, fresh)
+	storetest.RunLedger(t, fresh)
 }
 
 // TestHistoryFindsConflicts makes sure that the judge of the other tests can condemn.

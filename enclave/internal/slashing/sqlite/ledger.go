@@ -1,0 +1,194 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+// Names in the table meta.
+const (
+	metaID      = "store_id"
+	metaNetwork = "genesis_validators_root"
+)
+
+// page is how many records Each reads at a time: signing waits for a page at most.
+const page = 1000
+
+// Identify implements slashing.Ledger.
+func (s *Store) Identify(ctx context.Context) (slashing.Identity, error) {
+	var id slashing.Identity
+	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var err error
+		if id.ID, err = meta(ctx, tx, metaID); err != nil {
+			return err
+		}
+		root, err := meta(ctx, tx, metaNetwork)
+		if err != nil || root == "" {
+			return err
+		}
+		id.Pinned = true
+		id.ValidatorsRoot, err = eth2.ParseRoot(root)
+		return err
+	})
+	return id, err
+}
+
+// Pin implements slashing.Ledger.
+func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
+	want := "0x" + hex.EncodeToString(validatorsRoot[:])
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", metaNetwork, want); err != nil {
+			return err
+		}
+		pinned, err := meta(ctx, tx, metaNetwork)
+		if err == nil && pinned != want {
+			err = fmt.Errorf("%w: its genesis validators root is %s, not %s", slashing.ErrNetwork, pinned, want)
+		}
+		return err
+	})
+}
+
+// Merge implements slashing.Ledger: one transaction, for all keys or none.
+func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, r := range records {
+			if err := s.merge(ctx, tx, r); err != nil {
+				return fmt.Errorf("key %s: %w", r.Key, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Store) merge(ctx context.Context, tx *sql.Tx, r slashing.Record) error {
+	parsed := s.parsed.in(ctx, tx)
+	have := slashing.Record{Key: r.Key}
+	vote, err := attestation(parsed.standingAttestation.QueryRowContext(ctx, r.Key[:]))
+	if err != nil {
+		return err
+	}
+	if a, ok := vote.(slashing.Attestation); ok {
+		have.Attestation = &a
+	}
+	if vote, err = block(parsed.standingBlock.QueryRowContext(ctx, r.Key[:])); err != nil {
+		return err
+	}
+	if b, ok := vote.(slashing.Block); ok {
+		have.Block = &b
+	}
+	merged := slashing.Merged(have, r)
+	if a := merged.Attestation; a != nil {
+		_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO attestations (key, source, target, root) VALUES (?1, ?2, ?3, ?4)",
+			r.Key[:], int64(a.Source), int64(a.Target), column(a.Root, a.RootUnknown))
+	}
+	if b := merged.Block; b != nil && err == nil {
+		_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO blocks (key, slot, root) VALUES (?1, ?2, ?3)",
+			r.Key[:], int64(b.Slot), column(b.Root, b.RootUnknown))
+	}
+	return err
+}
+
+// column is a root as it is stored: NULL when it is not known.
+func column(root eth2.Root, unknown bool) any {
+	if unknown {
+		return nil
+	}
+	return root[:]
+}
+
+// Each implements slashing.Ledger, page by page.
+func (s *Store) Each(ctx context.Context, f func(slashing.Record) error) error {
+	var after []byte
+	for {
+		records, err := s.read(ctx, after)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		if len(records) < page {
+			return nil
+		}
+		after = records[page-1].Key[:]
+	}
+}
+
+func (s *Store) read(ctx context.Context, after []byte) ([]slashing.Record, error) {
+	var records []slashing.Record
+	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `
+SELECT key, source, target, a.root, slot, b.root FROM attestations AS a FULL JOIN blocks AS b USING (key)
+WHERE key > coalesce(?1, x'') ORDER BY key LIMIT ?2`, after, page)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			r, err := record(rows)
+			if err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			records = append(records, r)
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	})
+	return records, err
+}
+
+func record(rows *sql.Rows) (slashing.Record, error) {
+	var key, attestationRoot, blockRoot []byte
+	var source, target, slot sql.NullInt64
+	if err := rows.Scan(&key, &source, &target, &attestationRoot, &slot, &blockRoot); err != nil {
+		return slashing.Record{}, err
+	}
+	r := slashing.Record{Key: bls.PublicKey(key)}
+	if target.Valid {
+		r.Attestation = &slashing.Attestation{Source: uint64(source.Int64), Target: uint64(target.Int64)}
+		r.Attestation.Root, r.Attestation.RootUnknown = rootOf(attestationRoot)
+	}
+	if slot.Valid {
+		r.Block = &slashing.Block{Slot: uint64(slot.Int64)}
+		r.Block.Root, r.Block.RootUnknown = rootOf(blockRoot)
+	}
+	return r, nil
+}
+
+// transact does f in one transaction, which holds the write lock.
+func (s *Store) transact(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return errClosed()
+	}
+	tx, done, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := f(context.WithoutCancel(ctx), tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("%w: commit: %w", slashing.ErrOutcomeUnknown, err)
+	}
+	return nil
+}
+
+// meta reads one value, "" if there is none.
+func meta(ctx context.Context, tx *sql.Tx, name string) (string, error) {
+	var value string
+	err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?1", name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
