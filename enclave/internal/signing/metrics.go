@@ -22,7 +22,7 @@ func (s *Signer) register(r prometheus.Registerer) error {
 	}, func() float64 { return float64(cap(s.slots)) })
 	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "containment_slashing_write_duration_seconds",
-		Help:    "Time of one write to the slashing protection store, by result: written, failed (nothing was recorded) or unknown.",
+		Help:    "Time of one write to the slashing protection store, by result: written, failed (nothing was recorded), unknown, or contradicted (it has lost votes).",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"result"})
 	votes := prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -49,6 +49,8 @@ func resultOf(err error) string {
 		return "written"
 	case errors.Is(err, slashing.ErrUnavailable):
 		return "failed"
+	case errors.Is(err, slashing.ErrContradicted):
+		return "contradicted"
 	}
 	return "unknown"
 }

@@ -19,21 +19,26 @@ type Guard struct {
 // NewGuard makes a guard over a store, which stays the caller's to close. limit bounds one write. A vote waits at most for one
 // other write before its own begins, unless votes of the same key are before it.
 func NewGuard(store Store, limit time.Duration) *Guard {
-	return &Guard{writer: &writer{store: store, limit: limit, wrote: func(int, time.Duration, error) {}}}
+	return &Guard{writer: &writer{
+		store: store, limit: limit, wrote: func(int, time.Duration, error) {},
+		memory: memory{last: make(map[record]Vote)},
+	}}
 }
 
 // OnWrite has f told of each write to the store: how many votes shared it, how long it took, and why it failed, or nil. It is set
 // before the guard is used, and f must not wait.
 func (g *Guard) OnWrite(f func(votes int, took time.Duration, err error)) { g.writer.wrote = f }
 
-// Check returns nil if votes can be recorded now, and else why not.
-func (g *Guard) Check(ctx context.Context) error { return g.writer.store.Check(ctx) }
+// Check returns nil if votes can be recorded now, and else why not: an ErrContradicted until the process ends, once there was one.
+func (g *Guard) Check(ctx context.Context) error {
+	return errors.Join(g.writer.contradicted(), g.writer.store.Check(ctx))
+}
 
 // Permit allows the key to sign the request, once, and first puts on record what can be slashed. The vote may be
 // on record even if Permit fails; nothing may then be signed, and asking again is safe.
 //
 // The error is a problem.Slashable with the rule's reason, wrapping ErrRefused; a problem.StoreUnavailable, wrapping
-// ErrUnavailable or ErrOutcomeUnknown; or a problem.Overloaded if ctx leaves less time than one write may take.
+// ErrUnavailable, ErrOutcomeUnknown or ErrContradicted; or a problem.Overloaded if ctx leaves less time than one write may take.
 func (g *Guard) Permit(ctx context.Context, key bls.PublicKey, req eth2.Request) (Permit, error) {
 	var permit [1]Permit
 	var err [1]error
@@ -126,6 +131,10 @@ func (t *ticket) refusal() error {
 // unrecorded is the answer to a write that failed. An error that does not say that nothing was stored is taken for
 // the worse case.
 func unrecorded(err error) error {
+	if errors.Is(err, ErrContradicted) {
+		return problem.Wrap(problem.StoreUnavailable, err,
+			"the slashing protection store has lost votes that were recorded; this process signs nothing slashable any more")
+	}
 	if errors.Is(err, ErrUnavailable) {
 		return problem.Wrap(problem.StoreUnavailable, err, "the slashing protection store is unavailable; nothing was recorded")
 	}

@@ -48,7 +48,7 @@ func TestMerged(t *testing.T) {
 
 // TestMergedRefusesWhatEitherRefuses: no vote gets through a merged record that one of its halves would have stopped.
 func TestMergedRefusesWhatEitherRefuses(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // not for secrets
+	random := rand.New(rand.NewPCG(1, 2))
 	root := func() (eth2.Root, bool) {
 		n := byte(random.IntN(3))
 		if n == 2 {

@@ -18,9 +18,12 @@ type writer struct {
 	limit time.Duration // of one write
 	wrote func(votes int, took time.Duration, err error)
 
+	memory memory // of the write under way, one after the other
+
 	mu      sync.Mutex
 	waiting []*ticket // in the order in which they came
 	writing bool      // a goroutine is in write, and will come back for waiting
+	lost    error     // memory's, for those who ask meanwhile
 }
 
 // ticket is one claim on its way through the store.
@@ -113,6 +116,9 @@ func (w *writer) late(ctx context.Context) error {
 // write is one write of the store. It has its own limit and belongs to no caller: one who hangs up must not undo what the
 // others share.
 func (w *writer) write(group []*ticket) {
+	if group = w.worthAsking(group); len(group) == 0 {
+		return
+	}
 	claims := make([]Claim, len(group))
 	for i, t := range group {
 		claims[i] = t.claim
@@ -124,13 +130,53 @@ func (w *writer) write(group []*ticket) {
 	if err == nil && len(outcomes) != len(group) {
 		err = fmt.Errorf("%w: %d outcomes for %d claims", ErrOutcomeUnknown, len(outcomes), len(group))
 	}
-	w.wrote(len(group), time.Since(began), err)
+	took := time.Since(began)
 	for i, t := range group {
-		if err != nil {
+		switch {
+		case err != nil:
 			t.outcome = Outcome{Err: err}
-		} else {
+		case outcomes[i].Err != nil:
 			t.outcome = outcomes[i]
+		default:
+			t.outcome = outcomes[i]
+			if lost := w.memory.compare(t.claim, t.outcome.Standing); lost != nil {
+				t.outcome = Outcome{Err: lost}
+			}
+		}
+	}
+	if err == nil && w.memory.lost != nil {
+		err = w.memory.lost
+		w.mu.Lock()
+		w.lost = err
+		w.mu.Unlock()
+	}
+	w.wrote(len(group), took, err)
+	for _, t := range group {
+		close(t.done)
+	}
+}
+
+// worthAsking answers the tickets that the store need not be asked about, and returns the others: this process knows already that
+// the rule refuses their votes, or that the store cannot be believed.
+func (w *writer) worthAsking(group []*ticket) []*ticket {
+	asked := group[:0]
+	for _, t := range group {
+		if w.memory.lost != nil {
+			t.outcome = Outcome{Err: w.memory.lost}
+		} else if v := w.memory.refuse(t.claim); !v.Allowed() {
+			t.err = problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
+		} else {
+			asked = append(asked, t)
+			continue
 		}
 		close(t.done)
 	}
+	return asked
+}
+
+// contradicted is memory's ErrContradicted, or nil.
+func (w *writer) contradicted() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost
 }

@@ -76,7 +76,7 @@ func TestSecondVoteOfAKeyWaitsForTheWriteAfter(t *testing.T) {
 		g := newGuard(store)
 		first := ask(t.Context(), g, 0, 2, 0)
 		vote, other, double, same := ask(t.Context(), g, 1, 2, 0), ask(t.Context(), g, 2, 2, 0), ask(t.Context(), g, 1, 2, 1), ask(t.Context(), g, 1, 2, 0)
-		for range 4 {
+		for range 3 { // the double vote needs none: this process remembers
 			store.pass <- nil
 			synctest.Wait()
 		}
@@ -88,7 +88,7 @@ func TestSecondVoteOfAKeyWaitsForTheWriteAfter(t *testing.T) {
 		if !errors.Is(double.err, slashing.ErrRefused) {
 			t.Errorf("the double vote: %v", double.err)
 		}
-		if want := []int{1, 2, 1, 1}; !slices.Equal(store.writes, want) {
+		if want := []int{1, 2, 1}; !slices.Equal(store.writes, want) {
 			t.Errorf("claims in each write: %v, want %v", store.writes, want)
 		}
 	})
@@ -150,7 +150,7 @@ func TestPermitAll(t *testing.T) {
 	store := newTurnstile()
 	go func() { store.pass <- nil; store.pass <- nil }()
 	g := newGuard(store)
-	if _, err := g.Permit(t.Context(), bls.PublicKey{2}, vote(1, 2, 7)); err != nil {
+	if _, err := newGuard(store).Permit(t.Context(), bls.PublicKey{2}, vote(1, 2, 7)); err != nil { // another signer's
 		t.Fatal(err)
 	}
 	keys := []bls.PublicKey{{1}, {2}, {3}}

@@ -132,14 +132,15 @@ WHERE key > coalesce(?1, x'') ORDER BY key LIMIT ?2`, after, page)
 		if err != nil {
 			return err
 		}
+		defer rows.Close() //nolint:errcheck // Err has what matters
 		for rows.Next() {
 			r, err := record(rows)
 			if err != nil {
-				return errors.Join(err, rows.Close())
+				return err
 			}
 			records = append(records, r)
 		}
-		return errors.Join(rows.Err(), rows.Close())
+		return rows.Err()
 	})
 	return records, err
 }
