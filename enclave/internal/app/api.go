@@ -28,7 +28,8 @@ func (s *signer) newDuties() (*eth2.API, error) {
 	}
 	s.signing, err = signing.New(signing.Options{
 		Network: network, Keys: s.keys.store, Guard: s.guard,
-		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait, Registry: s.registry,
+		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait,
+		MaxFutureEpochs: s.cfg.AntiSlashing.MaxFutureEpochs, Registry: s.registry,
 	})
 	if err != nil {
 		return nil, err

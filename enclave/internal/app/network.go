@@ -24,7 +24,7 @@ func networkOf(c *config.Config) (*eth2.Network, error) {
 
 // describe reads what the configuration holds as text.
 func describe(c config.CustomNetwork) (n eth2.CustomNetwork, err error) {
-	n.SlotsPerEpoch, n.SecondsPerSlot = c.SlotsPerEpoch, c.SecondsPerSlot
+	n.GenesisTime, n.SlotsPerEpoch, n.SecondsPerSlot = c.GenesisTime, c.SlotsPerEpoch, c.SecondsPerSlot
 	if n.ValidatorsRoot, err = eth2.ParseRoot(c.GenesisValidatorsRoot); err != nil {
 		return n, fmt.Errorf("genesis_validators_root: %w", err)
 	}

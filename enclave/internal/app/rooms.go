@@ -102,8 +102,32 @@ func (s *signer) openSlashing(ctx context.Context) error {
 		return err
 	}
 	s.house.onStop("slashing store", store.Close)
+	if err := s.pin(ctx, store); err != nil {
+		return err
+	}
 	s.guard = slashing.NewGuard(store, s.cfg.AntiSlashing.WriteTimeout)
 	return s.guard.Check(ctx)
+}
+
+// pin binds the store to the network, so that a second signer of another network cannot share it.
+func (s *signer) pin(ctx context.Context, store slashing.Store) error {
+	ledger, ok := store.(slashing.Ledger)
+	if !ok { // noop, which keeps nothing
+		return nil
+	}
+	network, err := networkOf(s.cfg)
+	if err != nil {
+		return err
+	}
+	if err := ledger.Pin(ctx, network.ValidatorsRoot); err != nil {
+		return err
+	}
+	id, err := ledger.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	s.log.Info("slashing store", zap.String("backend", s.cfg.AntiSlashing.Backend), zap.String("store_id", id.ID), zap.String("network", network.Name))
+	return nil
 }
 
 // loadKeys goes on without the keys that cannot be read: the others have duties too.

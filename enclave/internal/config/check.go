@@ -237,6 +237,9 @@ func (c *Config) Warnings() []string {
 	if c.AntiSlashing.Backend == "noop" {
 		warnings = append(warnings, "anti_slashing.backend is noop: nothing is recorded, and every vote can be made twice; for tests alone")
 	}
+	if c.Network == "custom" && c.CustomNetwork.GenesisTime == 0 && c.AntiSlashing.MaxFutureEpochs != 0 {
+		warnings = append(warnings, "custom_network.genesis_time is not set: votes for any time in the future are signed, whatever anti_slashing.max_future_epochs says")
+	}
 	if c.AntiSlashing.Backend != "postgres" && strings.TrimSpace(c.AntiSlashing.URL) != "" {
 		warnings = append(warnings, "anti_slashing.url is set but anti_slashing.backend is "+c.AntiSlashing.Backend+": the URL is not used")
 	}

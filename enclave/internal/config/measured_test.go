@@ -71,12 +71,12 @@ const (
 	fullRoutes = `, egress: [{name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}]}`
 	fullJSON   = `{"anti_slashing":{"backend":"postgres","url":"postgres://signer@db.internal:5432/slashing"},"auth":{"mode":"open"},` +
 		`"custom_network":{"forks":[{"name":"altair","version":"0x20000038"},{"name":"bellatrix","version":"0x300000ab"}],` +
-		`"genesis_fork_version":"0x10000038","genesis_validators_root":"0xd61ea484febacfae5298d52a2b581f3e305a51f3112a9241b968dccf019f7b11",` +
+		`"genesis_fork_version":"0x10000038","genesis_time":1764000000,"genesis_validators_root":"0xd61ea484febacfae5298d52a2b581f3e305a51f3112a9241b968dccf019f7b11",` +
 		`"seconds_per_slot":6,"slots_per_epoch":8},"network":"custom","signer_state":{"backend":"dynamodb","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"},` +
 		`"tee":{"egress":[{"host":"kms.eu-central-1.amazonaws.com","name":"kms","port":443,"vsock_port":8001}],"platform":"nitro",` +
 		`"role_arn":"arn:aws:iam::111122223333:role/signer"},"tls":{"mode":"atls"}}`
 	// fullDigest was computed apart from this code: printf %s "$JSON" | sha384sum.
-	fullDigest = "64d33d433410c564bc0872d18ae7529eb694b96fa1e522ad64cf8198c2c6c46e99e8a1b822b8c6c97336c450356ffe6c"
+	fullDigest = "51fe9969a87d4fca6176bda84944a887d307d7c7b93bdd0d98903d5f19a440f72c936d28d85dc05422947e51495f39d5"
 )
 
 func fullYAML() string {
@@ -141,6 +141,7 @@ func TestDigestChanges(t *testing.T) {
 		{"0x10000038", "0x10000039"},
 		{"slots_per_epoch: 8", "slots_per_epoch: 16"},
 		{"seconds_per_slot: 6", "seconds_per_slot: 12"},
+		{"genesis_time: 1764000000", "genesis_time: 1764000001"},
 		{"0x300000ab", "0x300000ac"},
 		{"  forks: [", "  #forks: ["},
 		{"auth: {mode: open}\n", ""}, // the default, but no longer written

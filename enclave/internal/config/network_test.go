@@ -15,6 +15,7 @@ custom_network:
   slots_per_epoch: 8
   seconds_per_slot: 6
   forks: [{name: altair, version: 0x20000038}, {name: bellatrix, version: "0x300000ab"}]
+  genesis_time: 1764000000
 `
 
 func TestCustomNetwork(t *testing.T) {
@@ -22,6 +23,7 @@ func TestCustomNetwork(t *testing.T) {
 		GenesisValidatorsRoot: "0xd61ea484febacfae5298d52a2b581f3e305a51f3112a9241b968dccf019f7b11",
 		GenesisForkVersion:    "0x10000038",
 		SlotsPerEpoch:         8,
+		GenesisTime:           1764000000,
 		SecondsPerSlot:        6,
 		Forks:                 []CustomFork{{"altair", "0x20000038"}, {"bellatrix", "0x300000ab"}},
 	}

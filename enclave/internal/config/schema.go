@@ -102,8 +102,12 @@ type CustomNetwork struct {
 	// Slots of an epoch (SLOTS_PER_EPOCH). Zero is refused.
 	// Trust: measured. It says which epoch a slot is in, and so for which of a request's two fork versions it is signed.
 	SlotsPerEpoch uint64 `koanf:"slots_per_epoch" default:"32" range:"1-1024" measured:"true"`
-	// Seconds of a slot (SECONDS_PER_SLOT), which nothing in this release depends on. Zero is refused.
-	// Trust: measured. Nothing is signed or refused for it.
+	// Start of slot 0 in Unix seconds (the genesis time of the chain). Zero is not known: anti_slashing.max_future_epochs then has
+	// no effect, which is warned about.
+	// Trust: measured. It says what the current epoch is.
+	GenesisTime uint64 `koanf:"genesis_time" default:"0" range:"0-4294967295" measured:"true" example:"1764000000"`
+	// Seconds of a slot (SECONDS_PER_SLOT). Zero is refused.
+	// Trust: measured. It says what the current epoch is.
 	SecondsPerSlot uint64 `koanf:"seconds_per_slot" default:"12" range:"1-3600" measured:"true"`
 	// Forks of the network from altair on, in their order and without a gap, down to the last one that is scheduled. A fork that is
 	// active from genesis on is listed too, with its own version. An empty list means that only phase0 is known.
@@ -199,6 +203,11 @@ type AntiSlashing struct {
 	// 30 seconds that a request may take in all. Zero is refused.
 	// Trust: none; without the store's answer nothing is signed.
 	WriteTimeout time.Duration `koanf:"write_timeout_seconds" default:"5" range:"1-10"`
+	// Epochs that a block's slot or a vote's target may be ahead of this machine's clock; what is further ahead is refused with
+	// 403 before the store is asked, so that a mistaken or hostile request cannot take a key out of its duties by raising
+	// its record into the future. Zero looks at no clock.
+	// Trust: a wrong clock can only refuse.
+	MaxFutureEpochs uint64 `koanf:"max_future_epochs" default:"1" range:"0-1000000"`
 }
 
 // SQLite is the sqlite slashing store.

@@ -30,7 +30,7 @@ type Aggregate struct {
 // cannot make anything slashable: an aggregate is none of what can be slashed. An error says what is wrong with the
 // aggregate or that signingRoot, the field that claimed comes from, decides nothing.
 func (n *Network) NewAggregateAndProof(f ForkInfo, a Aggregate, claimed *Root) (*DutyRequest, error) {
-	v := f.version(n.epoch(a.Data.Slot))
+	v := f.version(n.EpochOf(a.Data.Slot))
 	fork := n.fork(v)
 	switch {
 	case fork >= Electra && a.CommitteeBits == nil:

@@ -10,6 +10,7 @@ import (
 type CustomNetwork struct {
 	ValidatorsRoot     Root // genesis validators root
 	GenesisForkVersion Version
+	GenesisTime        uint64 // the start of slot 0 in Unix seconds; zero if it is not known
 	SlotsPerEpoch      uint64 // 32 in the mainnet preset, 8 in the minimal one
 	SecondsPerSlot     uint64
 	// Forks are those after phase0, from altair on in the order of Fork and without a gap. Those at the end may be
@@ -23,7 +24,7 @@ type ForkVersion struct {
 	Version Version
 }
 
-// NewCustomNetwork returns the network, whose Name is "custom" and whose GenesisTime is zero. An error names the
+// NewCustomNetwork returns the network, whose Name is "custom". An error names the
 // entry that cannot be right.
 func NewCustomNetwork(c CustomNetwork) (*Network, error) {
 	switch {
@@ -38,6 +39,7 @@ func NewCustomNetwork(c CustomNetwork) (*Network, error) {
 		Name:               "custom",
 		ValidatorsRoot:     c.ValidatorsRoot,
 		GenesisForkVersion: c.GenesisForkVersion,
+		GenesisTime:        c.GenesisTime,
 		SlotsPerEpoch:      c.SlotsPerEpoch,
 		SecondsPerSlot:     c.SecondsPerSlot,
 		Versions:           []Version{c.GenesisForkVersion},

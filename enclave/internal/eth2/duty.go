@@ -2,7 +2,7 @@ package eth2
 
 // NewAggregationSlot is a request to sign a slot, the proof of having been selected as its aggregator.
 func (n *Network) NewAggregationSlot(f ForkInfo, slot uint64) *DutyRequest {
-	return &DutyRequest{onChain(AggregationSlot, number(slot), f.version(n.epoch(slot)), &f)}
+	return &DutyRequest{onChain(AggregationSlot, number(slot), f.version(n.EpochOf(slot)), &f)}
 }
 
 // NewRandaoReveal is a request to sign an epoch, a proposer's share of the chain's randomness.
@@ -37,14 +37,14 @@ func (n *Network) NewVoluntaryExit(f ForkInfo, e Exit, claimed *Root) *DutyReque
 
 // NewSyncCommitteeMessage is a request to sign a block root as a member of the sync committee.
 func (n *Network) NewSyncCommitteeMessage(f ForkInfo, slot uint64, beaconBlockRoot Root) *DutyRequest {
-	return &DutyRequest{onChain(SyncCommitteeMessage, beaconBlockRoot, f.version(n.epoch(slot)), &f)}
+	return &DutyRequest{onChain(SyncCommitteeMessage, beaconBlockRoot, f.version(n.EpochOf(slot)), &f)}
 }
 
 // NewSyncCommitteeSelectionProof is a request to sign the proof of having been selected as aggregator of a
 // subcommittee.
 func (n *Network) NewSyncCommitteeSelectionProof(f ForkInfo, slot, subcommittee uint64) *DutyRequest {
 	object := pair(number(slot), number(subcommittee))
-	return &DutyRequest{onChain(SyncCommitteeSelectionProof, object, f.version(n.epoch(slot)), &f)}
+	return &DutyRequest{onChain(SyncCommitteeSelectionProof, object, f.version(n.EpochOf(slot)), &f)}
 }
 
 // ContributionAndProof is what the aggregator of a sync subcommittee publishes.
@@ -63,7 +63,7 @@ func (n *Network) NewContributionAndProof(f ForkInfo, c ContributionAndProof) *D
 	contribution := container(number(c.Slot), c.BeaconBlockRoot, number(c.SubcommitteeIndex),
 		short(c.AggregationBits[:]), signatureRoot(&c.ContributionSignature))
 	object := container(number(c.AggregatorIndex), contribution, signatureRoot(&c.SelectionProof))
-	return &DutyRequest{onChain(SyncCommitteeContributionAndProof, object, f.version(n.epoch(c.Slot)), &f)}
+	return &DutyRequest{onChain(SyncCommitteeContributionAndProof, object, f.version(n.EpochOf(c.Slot)), &f)}
 }
 
 // DepositMessage is what a new validator signs before the deposit is made.

@@ -40,7 +40,7 @@ type Payload struct {
 // own signing root or nil, is needed for a fork version that the network does not know. An error says that, or that the
 // extra data is too long.
 func (n *Network) NewExecutionPayloadEnvelope(f ForkInfo, e Envelope, claimed *Root) (*DutyRequest, error) {
-	v := f.version(n.epoch(e.Payload.SlotNumber))
+	v := f.version(n.EpochOf(e.Payload.SlotNumber))
 	if err := n.mayGrow(v, claimed); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Bid struct {
 // NewExecutionPayloadBid is a request to sign a bid. claimed, the caller's own signing root or nil, is needed for a fork
 // version that the network does not know: Heze's bid has one field more (EIP-7805).
 func (n *Network) NewExecutionPayloadBid(f ForkInfo, b Bid, claimed *Root) (*DutyRequest, error) {
-	v := f.version(n.epoch(b.Slot))
+	v := f.version(n.EpochOf(b.Slot))
 	if err := n.mayGrow(v, claimed); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ type PayloadAttestation struct {
 // NewPayloadAttestation is a request to sign such a vote.
 func (n *Network) NewPayloadAttestation(f ForkInfo, a PayloadAttestation) *DutyRequest {
 	object := container(a.BeaconBlockRoot, number(a.Slot), boolean(a.PayloadPresent), boolean(a.BlobDataAvailable))
-	return &DutyRequest{onChain(PayloadAttestationMessage, object, f.version(n.epoch(a.Slot)), &f)}
+	return &DutyRequest{onChain(PayloadAttestationMessage, object, f.version(n.EpochOf(a.Slot)), &f)}
 }
 
 // Preferences tell builders what the proposer of a slot wishes (EIP-7732, ProposerPreferences).
@@ -71,7 +71,7 @@ type Preferences struct {
 func (n *Network) NewProposerPreferences(f ForkInfo, p Preferences) *DutyRequest {
 	object := container(p.DependentRoot, number(p.ProposalSlot), number(p.ValidatorIndex),
 		short(p.FeeRecipient[:]), number(p.TargetGasLimit))
-	return &DutyRequest{onChain(ProposerPreferences, object, f.version(n.epoch(p.ProposalSlot)), &f)}
+	return &DutyRequest{onChain(ProposerPreferences, object, f.version(n.EpochOf(p.ProposalSlot)), &f)}
 }
 
 // RequestAuth shows a builder who asks (builder specification, RequestAuth).

@@ -119,5 +119,5 @@ func (n *Network) fork(v Version) Fork {
 	return 0
 }
 
-// epoch is the one that a slot is in.
-func (n *Network) epoch(slot uint64) uint64 { return slot / cmp.Or(n.SlotsPerEpoch, 32) }
+// EpochOf is the epoch that a slot is in.
+func (n *Network) EpochOf(slot uint64) uint64 { return slot / cmp.Or(n.SlotsPerEpoch, 32) }

@@ -38,7 +38,7 @@ type BlockHeader struct {
 func (n *Network) NewBlock(f ForkInfo, h BlockHeader) *BlockRequest {
 	object := container(number(h.Slot), number(h.ProposerIndex), h.ParentRoot, h.StateRoot, h.BodyRoot)
 	return &BlockRequest{
-		common: onChain(Block, object, f.version(n.epoch(h.Slot)), &f),
+		common: onChain(Block, object, f.version(n.EpochOf(h.Slot)), &f),
 		Slot:   h.Slot,
 	}
 }

@@ -24,7 +24,7 @@ func (s *Signer) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Requ
 		return nil, nil, err
 	}
 	defer leave()
-	if err := s.checkNetwork(req); err != nil {
+	if err := s.check(req); err != nil {
 		return nil, nil, err
 	}
 	b := s.find(grants, req)

@@ -35,7 +35,10 @@ type Options struct {
 	Guard       *slashing.Guard
 	Concurrency int           // requests under way at once; zero means 64 for each CPU
 	Wait        time.Duration // the most that a request waits for a slot; zero refuses at once
-	Registry    prometheus.Registerer
+	// MaxFutureEpochs is how far ahead of the clock a block or a vote's target may be; zero looks at no clock.
+	MaxFutureEpochs uint64
+	Now             func() time.Time // nil is time.Now
+	Registry        prometheus.Registerer
 }
 
 // Signer is the one way to a signature. It is safe for concurrent use.
@@ -47,6 +50,8 @@ type Signer struct {
 	slots   chan struct{} // one element per request under way
 	batched chan struct{} // one element per signature that a batch is making: as many as CPUs, so that single requests get their share
 	hashed  *bls.Messages
+	future  uint64 // epochs, zero for any
+	now     func() time.Time
 
 	stopping sync.RWMutex   // held for reading to enter, so that Stop never misses one who does
 	stopped  bool           // guarded by stopping
@@ -69,6 +74,10 @@ func New(o Options) (*Signer, error) {
 	s := &Signer{
 		network: o.Network, keys: o.Keys, guard: o.Guard, wait: o.Wait,
 		slots: make(chan struct{}, o.Concurrency), batched: make(chan struct{}, runtime.GOMAXPROCS(0)), hashed: bls.NewMessages(messages),
+		future: o.MaxFutureEpochs, now: o.Now,
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	if err := s.register(o.Registry); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
@@ -89,7 +98,7 @@ func (s *Signer) Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (
 		return bls.Signature{}, err
 	}
 	defer leave()
-	if err := s.checkNetwork(req); err != nil {
+	if err := s.check(req); err != nil {
 		return bls.Signature{}, err
 	}
 	key, err := s.keys.Find(public)
@@ -113,16 +122,6 @@ func (s *Signer) redeem(key *keystore.Key, permit slashing.Permit) (bls.Signatur
 		return bls.Signature{}, problem.Wrap(problem.UnknownKey, err, "no key "+key.PublicKey().String()+" is loaded any more")
 	}
 	return sig, err
-}
-
-// checkNetwork refuses what belongs to another chain. Kinds without a chain pass.
-func (s *Signer) checkNetwork(req eth2.Request) error {
-	root, ok := req.ValidatorsRoot()
-	if !ok || root == s.network.ValidatorsRoot {
-		return nil
-	}
-	return problem.New(problem.Forbidden, "genesis validators root 0x%x is not that of network %s, 0x%x",
-		root, s.network.Name, s.network.ValidatorsRoot)
 }
 
 // Stop refuses everything from now on and returns when nothing is under way any more. What is under way is bounded by the wait

@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// applicationName is what an operator finds in pg_stat_activity.
+const applicationName = "containment-chamber"
+
+// maxMessage is the most bytes that one message of the server may have: a row is below 1 KiB, an error is text.
+const maxMessage = 1 << 20
+
+// configure says everything about a connection itself: what pgx would take from the environment or from files is replaced.
+func configure(o Options, t Target) (*pgxpool.Config, error) {
+	if o.Dial == nil || o.PoolSize < 1 || o.Timeout <= 0 {
+		return nil, errors.New("a dial function, a pool size and a timeout must be set")
+	}
+	pool, err := pgxpool.ParseConfig("postgres://none@localhost/none?sslmode=disable")
+	if err != nil {
+		return nil, fmt.Errorf("connection defaults: %w", err)
+	}
+	c := &pool.ConnConfig.Config
+	c.Host, c.Port, c.User, c.Password, c.Database = t.Host, t.Port, t.User, t.password, t.Database
+	c.TLSConfig, c.Fallbacks = tlsConfig(t, o.CAs), nil
+	c.SSLNegotiation, c.SSLCertMode, c.RequireAuth, c.KerberosSpn, c.KerberosSrvName = "postgres", "disable", "", "", ""
+	c.MinProtocolVersion, c.MaxProtocolVersion, c.ChannelBinding = "3.0", "3.0", "prefer"
+	c.ValidateConnect = nil
+	c.ConnectTimeout = o.Timeout
+	c.MaxProtocolMessageBodyLen = maxMessage
+	c.RuntimeParams = session(o.Timeout)
+	// Names are for Dial: in an enclave it finds them in the route table, elsewhere it tries all addresses of one at once.
+	c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if network == "tcp" && o.ForceIPv4 {
+			network = "tcp4"
+		}
+		return o.Dial(ctx, network, address)
+	}
+	pool.MaxConns, pool.MinConns, pool.MinIdleConns = int32(o.PoolSize), 0, 1
+	// A ping would be a second round trip for each vote after a pause. What it would find, the write finds too, and is sent again.
+	pool.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	return pool, nil
+}
+
+// session are the settings of each connection, above those of the server, the database and the role.
+func session(timeout time.Duration) map[string]string {
+	return map[string]string{
+		"application_name": applicationName,
+		"client_encoding":  "UTF8",
+		// A commit is on disk, here and on synchronous standbys, before it is answered.
+		"synchronous_commit": "on",
+		// Each statement sees the row that it has waited for, instead of failing.
+		"default_transaction_isolation": "read committed",
+		// What nobody waits for any more ends at the server too, and gives its locks back.
+		"statement_timeout":                   strconv.FormatInt(timeout.Milliseconds(), 10),
+		"idle_in_transaction_session_timeout": "30000",
+	}
+}
+
+// tlsConfig is nil for sslmode disable.
+func tlsConfig(t Target, cas *x509.CertPool) *tls.Config {
+	c := &tls.Config{ServerName: t.Host, RootCAs: cas, MinVersion: tls.VersionTLS12}
+	switch t.SSLMode {
+	case "disable":
+		return nil
+	case "require":
+		c.InsecureSkipVerify = true //nolint:gosec // the URL asks for encryption without knowing the server
+	case "verify-ca":
+		c.InsecureSkipVerify = true //nolint:gosec // VerifyConnection verifies all but the name, as the URL asks
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			options := x509.VerifyOptions{Roots: cas, Intermediates: x509.NewCertPool()}
+			for _, intermediate := range s.PeerCertificates[1:] { // a server that sends none was refused by the handshake
+				options.Intermediates.AddCert(intermediate)
+			}
+			_, err := s.PeerCertificates[0].Verify(options)
+			return err
+		}
+	}
+	return c
+}
+
+// checkSession refuses a server that would forget votes or cannot take them.
+func checkSession(ctx context.Context, conn *pgx.Conn) error {
+	var recovering bool
+	var fsync, synchronous, readOnly string
+	err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit'),
+current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&recovering, &fsync, &synchronous, &readOnly)
+	switch {
+	case err != nil:
+		return err
+	case recovering:
+		return fmt.Errorf("%w: it is a standby or still recovering; name the primary", ErrServer)
+	case fsync != "on":
+		return fmt.Errorf("%w: its fsync is %s, so that a crash loses votes; want on", ErrServer, fsync)
+	case synchronous != "on":
+		return fmt.Errorf("%w: synchronous_commit is %s although we set it on; is a connection pooler between?", ErrServer, synchronous)
+	case readOnly != "off":
+		return fmt.Errorf("%w: its transactions are read-only (default_transaction_read_only)", ErrServer)
+	}
+	return nil
+}
+
+// explain puts the errors that an operator meets in words.
+func explain(err error) error {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	switch e.Code {
+	case "42501": // insufficient_privilege
+		return fmt.Errorf("the role lacks a right (it needs SELECT, INSERT and UPDATE on meta, attestations and blocks; to make them, CREATE on the schema): %w", err)
+	case "3F000": // invalid_schema_name
+		return fmt.Errorf("the role's search_path names no schema: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+// Package postgres keeps the last votes in a PostgreSQL database, for any number of signers.
+package postgres
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+var (
+	// ErrSchema is returned by Open for a database that this release cannot use as it is.
+	ErrSchema = errors.New("unusable schema")
+	// ErrServer is the cause of every refusal of a server that would lose votes, cannot take them, or is another one than before.
+	ErrServer = errors.New("refused database server")
+)
+
+// Options say which database is opened, and how.
+type Options struct {
+	// URL is postgres://user:password@host:port/database with the parameters that ParseURL knows.
+	URL string
+	// CAs vouch for the server's certificate; nil are the system's.
+	CAs *x509.CertPool
+	// Dial reaches the server: address is host:port with the host as in the URL, or with network unix the path of a socket.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// ForceIPv4 has Dial called with network tcp4.
+	ForceIPv4 bool
+	// PoolSize is the most connections at once, at least 1.
+	PoolSize int
+	// Timeout bounds a connection attempt, and at the server each statement that records votes. Zero is refused.
+	Timeout time.Duration
+	// CheckOnly never changes the schema: Open fails if it is not there or not current.
+	CheckOnly bool
+}
+
+// Store is a database of last votes. The database is trusted: whoever can write to it, or put an older copy in its place, can make
+// signers vote twice.
+type Store struct {
+	pool *pgxpool.Pool
+	once sync.Once // closes pool
+}
+
+// Open connects to the database and brings its schema to this release, unless told only to check it. Errors name the server
+// and the database, never the password.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	t, err := ParseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, o, t)
+	if err != nil {
+		return nil, fmt.Errorf("slashing database %s: %w", t, explain(err))
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, o Options, t Target) (*Store, error) {
+	config, err := configure(o, t)
+	if err != nil {
+		return nil, err
+	}
+	id, err := introduce(ctx, config.ConnConfig, o.CheckOnly)
+	if err != nil {
+		return nil, err
+	}
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return admit(ctx, conn, id) }
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{pool: pool}
+	if err := s.Check(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Migrate brings the schema to this release, and makes the store if there is none. It needs the right to create tables, which
+// a signer that only checks the schema does not.
+func Migrate(ctx context.Context, o Options) error {
+	t, err := ParseURL(o.URL)
+	if err != nil {
+		return err
+	}
+	config, err := configure(o, t)
+	if err == nil {
+		_, err = introduce(ctx, config.ConnConfig, false)
+	}
+	if err != nil {
+		return fmt.Errorf("slashing database %s: %w", t, explain(err))
+	}
+	return nil
+}
+
+// introduce makes the first connection, on which the schema is made or checked, and returns the store's identity.
+func introduce(ctx context.Context, c *pgx.ConnConfig, checkOnly bool) (id string, err error) {
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if err := checkSession(ctx, conn); err != nil {
+		return "", err
+	}
+	if err := agree(ctx, conn, checkOnly); err != nil {
+		return "", err
+	}
+	return identity(ctx, conn)
+}
+
+// admit checks a new connection, and parses on it what it will be asked. Another store than at the start is refused: the name
+// of a server can come to mean a copy of it.
+func admit(ctx context.Context, conn *pgx.Conn, id string) error {
+	if err := checkSession(ctx, conn); err != nil {
+		return err
+	}
+	if err := checkSchema(ctx, conn); err != nil {
+		return err
+	}
+	switch now, err := identity(ctx, conn); {
+	case err != nil:
+		return err
+	case now != id:
+		return fmt.Errorf("%w: it holds the store %s, at the start it was %s", ErrServer, now, id)
+	}
+	return prepare(ctx, conn)
+}
+
+// Check implements slashing.Store. It writes nothing, and asks on one connection whether it could.
+func (s *Store) Check(ctx context.Context) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer conn.Release()
+	if err := checkSession(ctx, conn.Conn()); err != nil {
+		s.pool.Reset()
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Close implements slashing.Store.
+func (s *Store) Close() error {
+	s.once.Do(s.pool.Close)
+	return nil
+}
