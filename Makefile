@@ -51,7 +51,8 @@ check: ## vet, lint if the linter is there, and the tests that need no service; 
 	@if [ -x $(LINTER) ]; then echo $(LINTER) run; $(LINTER) run $(PACKAGES); else echo "no linter yet: make lint installs it"; fi
 	go test -short -timeout 2m $(PACKAGES)
 
-test: setup ## every test of the three modules, with the race detector
+test: ## every test of the three modules, with the race detector
+	@sh scripts/setup.sh tests
 	go test -race -timeout 10m $(PACKAGES)
 
 lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilities

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Looks for what a build needs (Go, a C compiler, make), says what is missing, and installs it where it can:
+# Looks for what a build needs (Go, a C compiler, make), and with the argument "tests" for what the tests start (PostgreSQL); says
+# what is missing, and installs it where it can:
 # on Debian and Ubuntu with apt-get, Go itself as a module through the Go module proxy. Elsewhere it names the command that does.
 # It changes nothing when nothing is missing.
 set -eu
@@ -35,18 +36,26 @@ compiles() {
 	return $ok
 }
 
+# has_postgres: the programs of the server, which Debian keeps out of PATH. The tests start a server of their own with them.
+has_postgres() {
+	for initdb in /usr/lib/postgresql/*/bin/initdb; do
+		[ ! -x "$initdb" ] || return 0
+	done
+	command -v initdb >/dev/null 2>&1 && command -v postgres >/dev/null 2>&1
+}
+
 # install_packages NAME...: with apt-get, as root or through sudo; otherwise says what to run.
 install_packages() {
 	if ! command -v apt-get >/dev/null 2>&1; then
 		case $(uname -s) in
-		Darwin) fail "missing: $*. Run: xcode-select --install; brew install go" ;;
+		Darwin) fail "missing: $*. Run: xcode-select --install; brew install go; for the tests: brew install postgresql" ;;
 		esac
 		if command -v dnf >/dev/null 2>&1; then
-			fail "missing: $*. Run as root: dnf install golang gcc glibc-devel glibc-static make"
+			fail "missing: $*. Run as root: dnf install golang gcc glibc-devel glibc-static make; for the tests: dnf install postgresql-server"
 		elif command -v apk >/dev/null 2>&1; then
-			fail "missing: $*. Run as root: apk add go gcc musl-dev make"
+			fail "missing: $*. Run as root: apk add go gcc musl-dev make; for the tests: apk add postgresql"
 		fi
-		fail "missing: $*. Install a C compiler with its headers, make, and Go $need or later"
+		fail "missing: $*. Install a C compiler with its headers, make, Go $need or later, and for the tests PostgreSQL"
 	fi
 	if [ "$(id -u)" = 0 ]; then
 		sudo=
@@ -102,6 +111,7 @@ log=$cache/setup.log
 missing=
 compiles || missing="gcc libc6-dev"
 command -v make >/dev/null 2>&1 || missing="$missing make"
+[ "${1:-}" != tests ] || has_postgres || missing="$missing postgresql"
 go=go
 if usable_go "$cache/go/bin/go"; then
 	go=$cache/go/bin/go

@@ -22,7 +22,8 @@ func main() { os.Exit(run(context.Background(), os.Stderr)) }
 func run(ctx context.Context, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := app.Run(ctx, app.Options{Platform: app.Nitro(nil)})
+	stores := map[string]app.OpenStore{"postgres": app.Postgres}
+	err := app.Run(ctx, app.Options{Platform: app.Nitro(stores)})
 	if err == nil {
 		return 0
 	}

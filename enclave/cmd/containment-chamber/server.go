@@ -49,14 +49,15 @@ parent, over vsock, and everything that this process was given is ignored.`,
 // platform composes what the configuration asks for.
 func platform(cfg *config.Config) app.Platform {
 	stores := map[string]app.OpenStore{
-		"sqlite": func(ctx context.Context, c config.AntiSlashing) (slashing.Store, error) {
+		"postgres": app.Postgres,
+		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ app.Dial) (slashing.Store, error) {
 			return sqlite.Open(ctx, c.SQLite.Path)
 		},
-		"noop": func(context.Context, config.AntiSlashing) (slashing.Store, error) { return noop.Open(), nil },
+		"noop": func(context.Context, config.AntiSlashing, app.Dial) (slashing.Store, error) { return noop.Open(), nil },
 	}
 	switch cfg.TEE.Platform {
 	case "nitro":
-		return app.Nitro(nil)
+		return app.Nitro(map[string]app.OpenStore{"postgres": app.Postgres})
 	case "simulated":
 		return app.Platform{Name: "simulated", Stores: stores, TEE: &app.TEE{
 			Network: unixvsock.Dir(cfg.TEE.Simulated.SocketDir),

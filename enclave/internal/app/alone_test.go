@@ -49,7 +49,7 @@ key_sources: {filesystem: {paths: [DIR/keys]}}, anti_slashing: {backend: sqlite,
 	if err != nil {
 		t.Fatal(err)
 	}
-	stores := map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing) (slashing.Store, error) {
+	stores := map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ Dial) (slashing.Store, error) {
 		return sqlite.Open(ctx, s.SQLite.Path)
 	}}
 	ctx, stop := context.WithCancel(t.Context())

@@ -60,7 +60,7 @@ func startChamber(t *testing.T, configuration string) *chamber {
 func (c *chamber) platform() Platform {
 	return Platform{
 		Name: "simulated",
-		Stores: map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing) (slashing.Store, error) {
+		Stores: map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ Dial) (slashing.Store, error) {
 			return sqlite.Open(ctx, s.SQLite.Path)
 		}},
 		TEE: &TEE{Network: c.net, OpenNSM: func() (nsm.Session, []*x509.Certificate, error) {

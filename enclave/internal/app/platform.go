@@ -35,8 +35,8 @@ type TEE struct {
 	Host bool
 }
 
-// OpenStore opens a slashing store.
-type OpenStore func(context.Context, config.AntiSlashing) (slashing.Store, error)
+// OpenStore opens a slashing store, which reaches its server by dial alone.
+type OpenStore func(ctx context.Context, c config.AntiSlashing, dial Dial) (slashing.Store, error)
 
 // Nitro is a real enclave.
 func Nitro(stores map[string]OpenStore) Platform {
@@ -55,7 +55,7 @@ func Nitro(stores map[string]OpenStore) Platform {
 }
 
 // openStore opens the configured store, or says which ones this binary has.
-func (p Platform) openStore(ctx context.Context, c config.AntiSlashing) (slashing.Store, error) {
+func (p Platform) openStore(ctx context.Context, c config.AntiSlashing, dial Dial) (slashing.Store, error) {
 	open, ok := p.Stores[c.Backend]
 	if !ok {
 		has := "none"
@@ -64,5 +64,5 @@ func (p Platform) openStore(ctx context.Context, c config.AntiSlashing) (slashin
 		}
 		return nil, fmt.Errorf("anti_slashing.backend: this binary has no %s store (it has: %s)", c.Backend, has)
 	}
-	return open(ctx, c)
+	return open(ctx, c, dial)
 }

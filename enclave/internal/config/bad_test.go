@@ -155,6 +155,12 @@ func TestRules(t *testing.T) {
 		{"nitro with sqlite slashing", nitro, "backend: postgres", "backend: sqlite, sqlite: {path: x}", "5: anti_slashing.backend: sqlite is refused on tee.platform nitro"},
 		{"nitro with noop", nitro, "backend: postgres", "backend: noop", "5: anti_slashing.backend: noop is refused on tee.platform nitro"},
 		{"nitro with a password", nitro, "signer@", "signer:hush@", "5: anti_slashing.url: must hold no password on tee.platform nitro: the parent reads this file"},
+		{"nitro with weak TLS", nitro, "/slashing", "/slashing?sslmode=require", `5: anti_slashing.url: sslmode "require" is refused on tee.platform nitro: whoever stands between could be the database`},
+		{"nitro without TLS, said twice", nitro, "/slashing", "/slashing?sslmode=verify-full&ssl%6dode=disable", `5: anti_slashing.url: sslmode "disable" is refused on tee.platform nitro`},
+		{"no certificate", least, "noop", "noop, ca_pem: AAAA", "2: anti_slashing.ca_pem: want certificates, each from -----BEGIN CERTIFICATE----- to"},
+		{"certificate that is not base64", least, "noop", "noop, ca_pem: '-----BEGIN CERTIFICATE----- !! -----END CERTIFICATE-----'", "2: anti_slashing.ca_pem: certificate 1 is not base64"},
+		{"certificate that is none", least, "noop", "noop, ca_pem: '" + examplePEM + " -----BEGIN CERTIFICATE----- AAAA -----END CERTIFICATE-----'", "2: anti_slashing.ca_pem: certificate 2 cannot be read"},
+		{"text after a certificate", least, "noop", "noop, ca_pem: '" + examplePEM + " more'", "2: anti_slashing.ca_pem: want certificates"},
 		{"nitro with a password in the query", nitro, "/slashing", "/slashing?password=hush", "5: anti_slashing.url: must hold no password"},
 		{"role that is no ARN", nitro, "arn:aws:iam::111122223333:role/signer", "signer", "3: tee.role_arn: want the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME"},
 		{"simulated without atls", simulated, "mode: atls", "mode: disabled", "3: tls.mode: tee.platform simulated requires atls"},
@@ -235,6 +241,45 @@ func TestProduction(t *testing.T) {
 	if len(got) != 2 || !strings.HasPrefix(got[0], "configuration:4: tee.platform: simulated is refused with PRODUCTION=true") ||
 		!strings.HasPrefix(got[1], "configuration:2: anti_slashing.backend: noop is refused with PRODUCTION=true") {
 		t.Errorf("got\n\t%s", strings.Join(got, "\n\t"))
+	}
+}
+
+// TestProductionKnowsItsDatabase: nothing weaker than verify-full, except where there is no network.
+func TestProductionKnowsItsDatabase(t *testing.T) {
+	production := []string{"PRODUCTION=true"}
+	for url, refusal := range map[string]string{
+		"postgres://u@h/d":                                         "",
+		"postgres://u@h/d?sslmode=verify-full":                     "",
+		"postgres://u@/d?host=/var/run/postgresql":                 "",
+		"postgres://u@/d?host=/var/run/postgresql&sslmode=disable": "",
+		"postgres://u@h/d?sslmode=verify-ca":                       "verify-ca",
+		"postgres://u@h/d?sslmode=require":                         "require",
+		"postgres://u@127.0.0.1/d?sslmode=disable":                 "disable",
+		"postgres://u@h/d?host=/x&sslmode=disable":                 "disable",
+		"postgres://u@h/d?sslmode=":                                "",
+	} {
+		yaml := []byte("network: hoodi\nanti_slashing: {backend: postgres, url: '" + url + "'}\n")
+		load(t, Sources{YAML: yaml})
+		if refusal == "" && !strings.HasSuffix(url, "=") {
+			load(t, Sources{YAML: yaml, Environ: production})
+			continue
+		}
+		got := refused(t, Sources{YAML: yaml, Environ: production})
+		if want := `sslmode "` + refusal + `" is refused with PRODUCTION=true`; len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("%s: got %q, want %q", url, got, want)
+		}
+	}
+}
+
+func TestFoldedCertificates(t *testing.T) {
+	lines := strings.Join(strings.Fields(strings.NewReplacer("BEGIN CERT", "BEGIN_CERT", "END CERT", "END_CERT").Replace(examplePEM)), "\n    ")
+	lines = strings.NewReplacer("_", " ").Replace(lines)
+	c := loadYAML(t, "network: hoodi\nanti_slashing:\n  backend: noop\n  ca_pem: >-\n    "+lines+"\n    "+lines+"\n")
+	if cas, err := c.AntiSlashing.CAs(); err != nil || cas == nil {
+		t.Errorf("got %v, %v", cas, err)
+	}
+	if cas, err := loadYAML(t, least).AntiSlashing.CAs(); err != nil || cas != nil {
+		t.Errorf("without certificates: %v, %v", cas, err)
 	}
 }
 

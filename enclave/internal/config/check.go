@@ -104,6 +104,9 @@ func (c *checker) stores() {
 			c.refuse("anti_slashing.url", nil, "%w", err)
 		}
 	}
+	if _, err := slashing.CAs(); err != nil {
+		c.refuse("anti_slashing.ca_pem", nil, "%w", err)
+	}
 	if slashing.Backend == "postgres" && slashing.URL == "" {
 		c.refuse("anti_slashing.url", on("anti_slashing.backend"), "must be set: anti_slashing.backend postgres connects to it")
 	}
@@ -210,9 +213,21 @@ func (c *checker) nitro(platform []string) {
 	if u, err := parseStoreURL(c.AntiSlashing.URL); err == nil && u.password {
 		c.refuse("anti_slashing.url", platform, "must hold no password on tee.platform nitro: the parent reads this file")
 	}
+	c.verified("on tee.platform nitro", platform)
+}
+
+// verified refuses a database that could be anybody's.
+func (c *checker) verified(where string, because []string) {
+	u, err := parseStoreURL(c.AntiSlashing.URL)
+	if err == nil && c.AntiSlashing.Backend == "postgres" && u.weak {
+		c.refuse("anti_slashing.url", because, "sslmode %s is refused %s: whoever stands between could be the database; want verify-full, the default", quote(u.mode), where)
+	}
 }
 
 func (c *checker) production(p process) {
+	if p.production {
+		c.verified("with PRODUCTION=true", nil)
+	}
 	if p.production && p.debug {
 		c.found.add(`environment "ENCLAVE_DEBUG"`, "", "refused together with PRODUCTION=true: a debug enclave shows its memory to the host")
 	}

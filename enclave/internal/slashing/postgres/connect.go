@@ -75,9 +75,9 @@ func tlsConfig(t Target, cas *x509.CertPool) *tls.Config {
 	case "disable":
 		return nil
 	case "require":
-		c.InsecureSkipVerify = true //nolint:gosec // the URL asks for encryption without knowing the server
+		c.InsecureSkipVerify = true // the URL asks for encryption without knowing the server
 	case "verify-ca":
-		c.InsecureSkipVerify = true //nolint:gosec // VerifyConnection verifies all but the name, as the URL asks
+		c.InsecureSkipVerify = true // VerifyConnection verifies all but the name, as the URL asks
 		c.VerifyConnection = func(s tls.ConnectionState) error {
 			options := x509.VerifyOptions{Roots: cas, Intermediates: x509.NewCertPool()}
 			for _, intermediate := range s.PeerCertificates[1:] { // a server that sends none was refused by the handshake
@@ -109,6 +109,18 @@ current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&recoveri
 		return fmt.Errorf("%w: its transactions are read-only (default_transaction_read_only)", ErrServer)
 	}
 	return nil
+}
+
+// checkRights refuses a role that could not record votes: PostgreSQL would tell at the first one.
+func checkRights(ctx context.Context, conn *pgx.Conn) error {
+	var lacking string
+	err := conn.QueryRow(ctx, `SELECT coalesce(string_agg(name, ' and '), '') FROM unnest(ARRAY['attestations', 'blocks']) AS name
+WHERE NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT') AND has_table_privilege(name, 'UPDATE'))`,
+		pgx.QueryExecModeExec).Scan(&lacking)
+	if err == nil && lacking != "" {
+		err = fmt.Errorf("%w: the role lacks a right on %s; it needs SELECT, INSERT and UPDATE", ErrServer, lacking)
+	}
+	return err
 }
 
 // explain puts the errors that an operator meets in words.

@@ -12,8 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
 var (
@@ -131,21 +129,32 @@ func admit(ctx context.Context, conn *pgx.Conn, id string) error {
 	case now != id:
 		return fmt.Errorf("%w: it holds the store %s, at the start it was %s", ErrServer, now, id)
 	}
+	if err := checkRights(ctx, conn); err != nil {
+		return err
+	}
 	return prepare(ctx, conn)
 }
 
-// Check implements slashing.Store. It writes nothing, and asks on one connection whether it could.
+// Check implements slashing.Store. It writes nothing, and asks on one connection whether it could; on a new one if that was lost
+// while it rested.
 func (s *Store) Check(ctx context.Context) error {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return unavailable(err)
+	for retry := true; ; retry = false {
+		conn, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return unavailable(err)
+		}
+		err = checkSession(ctx, conn.Conn())
+		if err != nil && ctx.Err() == nil {
+			s.pool.Reset()
+		}
+		conn.Release()
+		switch {
+		case err == nil:
+			return nil
+		case !retry || ctx.Err() != nil || errors.Is(err, ErrServer):
+			return unavailable(err)
+		}
 	}
-	defer conn.Release()
-	if err := checkSession(ctx, conn.Conn()); err != nil {
-		s.pool.Reset()
-		return unavailable(err)
-	}
-	return nil
 }
 
 // Close implements slashing.Store.

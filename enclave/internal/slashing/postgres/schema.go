@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Names in the table meta.
@@ -127,13 +128,20 @@ type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// hasTables reads the catalogue itself: to_regclass answers from a cache, which a session that has just waited for the one that
+// makes the tables has not renewed.
+const hasTables = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relname = 'meta' AND pg_catalog.pg_table_is_visible(oid))"
+
 // madeVersion is the schema's version, 0 if there is none. One that this release cannot use is an ErrSchema.
 func madeVersion(ctx context.Context, q queryer) (int, error) {
 	var tables bool
-	if err := q.QueryRow(ctx, "SELECT to_regclass('meta') IS NOT NULL", pgx.QueryExecModeExec).Scan(&tables); err != nil || !tables {
+	if err := q.QueryRow(ctx, hasTables, pgx.QueryExecModeExec).Scan(&tables); err != nil || !tables {
 		return 0, err
 	}
 	text, err := meta(ctx, q, metaVersion)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42703" { // undefined_column
+		return 0, fmt.Errorf("%w: it is not a slashing database (%w)", ErrSchema, err)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,36 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// CAs are the certificates of ca_pem, nil if it is empty.
+func (a AntiSlashing) CAs() (*x509.CertPool, error) {
+	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+	rest := strings.TrimSpace(a.CAPEM)
+	if rest == "" {
+		return nil, nil //nolint:nilnil // no pool means the system's, as in crypto/tls
+	}
+	pool := x509.NewCertPool()
+	for n := 1; rest != ""; n++ {
+		body, after, ended := strings.Cut(strings.TrimPrefix(rest, begin), end)
+		if !ended || !strings.HasPrefix(rest, begin) {
+			return nil, errors.New("want certificates, each from " + begin + " to " + end + ", and nothing else")
+		}
+		der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(body), ""))
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d is not base64: %w", n, err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d cannot be read: %w", n, err)
+		}
+		pool.AddCert(cert)
+		rest = strings.TrimSpace(after)
+	}
+	return pool, nil
+}

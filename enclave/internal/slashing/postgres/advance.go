@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+// Advance implements slashing.Store: one round trip, and a second one if the rule refused something. What the server rolled back
+// for another transaction's sake is sent again, and so, once, is what was sent before a connection was lost: a claim that is on
+// record already is allowed as the identical one.
+func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
+	if err := distinct(claims); err != nil {
+		return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
+	}
+	return s.insist(ctx, claims, nil)
+}
+
+// distinct refuses what one statement cannot hold, which is a fault of the caller's: PostgreSQL would fail all of it.
+func distinct(claims []slashing.Claim) error {
+	type record struct {
+		key   bls.PublicKey
+		block bool
+	}
+	seen := make(map[record]bool, len(claims))
+	for _, c := range claims {
+		r := record{key: c.Key}
+		switch c.Vote.(type) { // exhaustive: the set of votes is closed
+		case slashing.Attestation:
+		case slashing.Block:
+			r.block = true
+		default:
+			return fmt.Errorf("no table for a %T of key %s", c.Vote, c.Key.Short())
+		}
+		if seen[r] {
+			return fmt.Errorf("two claims for one record of key %s in one batch", c.Key.Short())
+		}
+		seen[r] = true
+	}
+	return nil
+}
+
+// resends is how often a batch is sent again whose outcome is unknown.
+const resends = 1
+
+// insist sends the claims until it is known what became of them, or hope is gone. doubt is an earlier try whose outcome is
+// unknown: after it no error may say that nothing was recorded.
+func (s *Store) insist(ctx context.Context, claims []slashing.Claim, doubt error) ([]slashing.Outcome, error) {
+	for tries, lost := 0, 0; ; tries++ {
+		outcomes, err := s.send(ctx, claims)
+		switch {
+		case err == nil:
+			return outcomes, nil
+		case byRow(err) && len(claims) > 1:
+			return s.halve(ctx, claims, doubt), nil
+		case conflicted(err) && pause(ctx, tries):
+			continue
+		}
+		s.renew(err)
+		if !errors.Is(err, slashing.ErrOutcomeUnknown) {
+			return nil, doubted(err, doubt)
+		}
+		doubt = err
+		if lost++; lost > resends || ctx.Err() != nil {
+			return nil, doubt
+		}
+	}
+}
+
+// renew has the next statements use new connections, which are checked again, after an error that may come from the server that
+// this one leads to.
+func (s *Store) renew(err error) {
+	if !byRow(err) && !conflicted(err) {
+		s.pool.Reset()
+	}
+}
+
+// doubted is err, which says that nothing was recorded, after a try of which nobody knows that.
+func doubted(err, doubt error) error {
+	if doubt == nil {
+		return err
+	}
+	return fmt.Errorf("%w; and sent again: %v", doubt, err) //nolint:errorlint // it must not be an ErrUnavailable
+}
+
+// halve finds the claims whose rows are at fault, so that the others are recorded.
+func (s *Store) halve(ctx context.Context, claims []slashing.Claim, doubt error) []slashing.Outcome {
+	var outcomes []slashing.Outcome
+	for _, half := range [][]slashing.Claim{claims[:len(claims)/2], claims[len(claims)/2:]} {
+		part, err := s.insist(ctx, half, doubt)
+		if err != nil {
+			part = make([]slashing.Outcome, len(half))
+			for i := range part {
+				part[i].Err = err
+			}
+		}
+		outcomes = append(outcomes, part...)
+	}
+	return outcomes
+}
+
+// pause waits for the transaction that was in the way, a little longer at each try. It is false if ctx ends before.
+func pause(ctx context.Context, tries int) bool {
+	most := min(time.Millisecond<<min(tries, 7), 100*time.Millisecond)
+	timer := time.NewTimer(rand.N(most)) //nolint:gosec // jitter is no secret
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// send is one try. An error is an ErrUnavailable or an ErrOutcomeUnknown, for all claims.
+func (s *Store) send(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer conn.Release()
+	g := gather(claims)
+	if err := g.exchange(ctx, conn.Conn(), advanceAttestations, advanceBlocks, g.full()); err != nil {
+		return nil, judged(err)
+	}
+	rest := g.refused()
+	if err := g.exchange(ctx, conn.Conn(), standingAttestations, standingBlocks, rest); err != nil {
+		s.renew(err)
+		g.fail(unavailable(fmt.Errorf("refused by the rule, and what is on record could not be read: %w", err)))
+	}
+	return g.outcomes, nil
+}

@@ -1,0 +1,283 @@
+package postgres_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
+)
+
+// refused opens what must not open, and checks the words and that no password is in them.
+func refused(t *testing.T, o postgres.Options, is error, words string) {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), o)
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("opened")
+	}
+	if s != nil {
+		t.Error("an error and a store")
+	}
+	if is != nil && !errors.Is(err, is) || !strings.Contains(err.Error(), words) {
+		t.Errorf("error %q, want %v and %q", err, is, words)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, password) {
+		t.Errorf("the password is in %s", text)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		setup func(t *testing.T, o *postgres.Options, database string)
+		is    error
+		words string
+	}{
+		{"another authority", func(_ *testing.T, o *postgres.Options, _ string) { o.CAs = x509.NewCertPool() }, nil, "certificate signed by unknown authority"},
+		{"another name", func(_ *testing.T, o *postgres.Options, _ string) {
+			o.URL = strings.Replace(o.URL, "localhost", "127.0.0.1", 1)
+		}, nil, "cannot validate certificate for 127.0.0.1"},
+		{"another authority with verify-ca", func(_ *testing.T, o *postgres.Options, _ string) {
+			o.CAs, o.URL = x509.NewCertPool(), o.URL+"?sslmode=verify-ca"
+		}, nil, "certificate signed by unknown authority"},
+		{"wrong password", func(_ *testing.T, o *postgres.Options, _ string) {
+			o.URL = strings.Replace(o.URL, password, password+"x", 1)
+		}, nil, "password authentication failed"},
+		{"no such database", func(_ *testing.T, o *postgres.Options, _ string) { o.URL += "x" }, nil, `database "db`},
+		{"nobody listens", func(t *testing.T, o *postgres.Options, _ string) {
+			p := newProxy(t, address())
+			p.spoil(true, nil)
+			o.URL = plain(p.address(), "d").URL
+		}, nil, "slashing database d on 127.0.0.1:"},
+		{"read-only", func(t *testing.T, _ *postgres.Options, database string) {
+			administrate(t, database, "ALTER DATABASE "+database+" SET default_transaction_read_only = on")
+		}, postgres.ErrServer, "its transactions are read-only"},
+		{"no right to create tables", func(t *testing.T, _ *postgres.Options, database string) {
+			administrate(t, database, "ALTER SCHEMA public OWNER TO admin", "REVOKE ALL ON SCHEMA public FROM PUBLIC, signer",
+				"GRANT USAGE ON SCHEMA public TO signer", "ALTER DATABASE "+database+" OWNER TO admin")
+		}, nil, "the role lacks a right (it needs"},
+		{"no right to write", func(t *testing.T, o *postgres.Options, database string) {
+			closed(t, *o)
+			administrate(t, database, "ALTER TABLE attestations OWNER TO admin", "ALTER TABLE blocks OWNER TO admin")
+		}, postgres.ErrServer, "the role lacks a right on attestations and blocks; it needs SELECT, INSERT and UPDATE"},
+		{"somebody else's table", func(t *testing.T, _ *postgres.Options, database string) {
+			administrate(t, database, "CREATE TABLE meta (cats text)", "ALTER TABLE meta OWNER TO signer")
+		}, postgres.ErrSchema, "it is not a slashing database"},
+		{"schema without version", func(t *testing.T, o *postgres.Options, database string) {
+			closed(t, *o)
+			administrate(t, database, "DELETE FROM meta WHERE name = 'schema_version'")
+		}, postgres.ErrSchema, "it is not a slashing database"},
+		{"schema from the future", func(t *testing.T, o *postgres.Options, database string) {
+			closed(t, *o)
+			administrate(t, database, "UPDATE meta SET value = '99' WHERE name LIKE 'schema_%'")
+		}, postgres.ErrSchema, "it is of version 99 for releases that know version 99, this release knows version 1"},
+		{"schema to be made by somebody else", func(_ *testing.T, o *postgres.Options, _ string) { o.CheckOnly = true }, postgres.ErrSchema, "containment-chamber slashing migrate"},
+		{"no dial function", func(_ *testing.T, o *postgres.Options, _ string) { o.Dial = nil }, nil, "must be set"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			database := shared.database(t)
+			o := options(database)
+			tc.setup(t, &o, database)
+			refused(t, o, tc.is, tc.words)
+		})
+	}
+}
+
+func administrate(t *testing.T, database string, statements ...string) {
+	t.Helper()
+	if err := shared.admin(database, statements...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// closed leaves an empty store behind.
+func closed(t *testing.T, o postgres.Options) {
+	t.Helper()
+	if err := open(t, o).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWeakerModes open what verify-full does not, because the URL says so.
+func TestWeakerModes(t *testing.T) {
+	for _, mode := range []string{"verify-ca", "require", "disable"} {
+		o := options(shared.database(t))
+		o.URL = strings.Replace(o.URL, "localhost", "127.0.0.1", 1) + "?sslmode=" + mode
+		if mode != "verify-ca" {
+			o.CAs = x509.NewCertPool()
+		}
+		open(t, o)
+	}
+	o := options(shared.database(t))
+	_, database, _ := strings.Cut(strings.TrimPrefix(o.URL, "postgres://"), "/")
+	o.URL = fmt.Sprintf("postgres://signer:%s@:%d/%s?host=%s", password, shared.port, database, shared.dir)
+	open(t, o)
+}
+
+// TestNothingComesFromTheEnvironment: variables and files that libpq knows change no connection.
+func TestNothingComesFromTheEnvironment(t *testing.T) {
+	o := options(shared.database(t))
+	for name, value := range map[string]string{
+		"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGUSER": "nobody", "PGPASSWORD": "x", "PGDATABASE": "x", "PGSSLMODE": "disable",
+		"PGOPTIONS": "-c synchronous_commit=off", "PGTARGETSESSIONATTRS": "read-only", "PGAPPNAME": "x",
+	} {
+		t.Setenv(name, value)
+	}
+	open(t, o)
+	o.CAs = x509.NewCertPool()
+	refused(t, o, nil, "certificate signed by unknown authority")
+}
+
+// TestReleases: a schema that a later release only added to is used, with its tables as they are, and a role that may create
+// nothing is enough for a schema that is there.
+func TestReleases(t *testing.T) {
+	database := shared.database(t)
+	o := options(database)
+	if err := postgres.Migrate(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	administrate(t, database, "UPDATE meta SET value = '2' WHERE name = 'schema_version'",
+		"REVOKE ALL ON SCHEMA public FROM PUBLIC, signer", "GRANT USAGE ON SCHEMA public TO signer",
+		"ALTER TABLE meta OWNER TO admin", "ALTER TABLE attestations OWNER TO admin", "ALTER TABLE blocks OWNER TO admin",
+		"GRANT SELECT, INSERT, UPDATE ON meta, attestations, blocks TO signer")
+	for _, o.CheckOnly = range []bool{true, false} {
+		vote := slashing.Block{Slot: 1}
+		if outcomes, err := open(t, o).Advance(t.Context(), []slashing.Claim{{Vote: vote}}); err != nil || outcomes[0].Standing != vote {
+			t.Errorf("%v, %v", outcomes, err)
+		}
+	}
+}
+
+// TestManyOpenAtOnce: the schema is made once, and all see one identity.
+func TestManyOpenAtOnce(t *testing.T) {
+	o := options(shared.database(t))
+	ids := make([]string, 8)
+	var opening sync.WaitGroup
+	for i := range ids {
+		opening.Go(func() {
+			s, err := postgres.Open(t.Context(), o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			id, err := s.Identify(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i] = id.ID
+		})
+	}
+	opening.Wait()
+	for _, id := range ids {
+		if id != ids[0] || id == "" {
+			t.Errorf("identities %q", ids)
+		}
+	}
+}
+
+// TestAnotherStore: a server's name that comes to mean another database is not signed with.
+func TestAnotherStore(t *testing.T) {
+	database := shared.database(t)
+	p := newProxy(t, address())
+	s := open(t, plain(p.address(), database))
+	administrate(t, database, "UPDATE meta SET value = repeat('0', 32) WHERE name = 'store_id'")
+	p.closeAll()
+	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
+	outcomes, err := s.Advance(t.Context(), claims) // on the connection that was cut
+	if err == nil {
+		t.Fatalf("recorded %v", outcomes)
+	}
+	if outcomes, err = s.Advance(t.Context(), claims); !errors.Is(err, postgres.ErrServer) || !errors.Is(err, slashing.ErrUnavailable) {
+		t.Errorf("%v, %v", outcomes, err)
+	}
+}
+
+// TestMissingTable: a database that cannot take votes gives errors, and is used again once it can.
+func TestMissingTable(t *testing.T) {
+	database := shared.database(t)
+	s := open(t, options(database))
+	administrate(t, database, "ALTER TABLE blocks RENAME TO gone")
+	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
+	if outcomes, err := s.Advance(t.Context(), claims); !errors.Is(err, slashing.ErrUnavailable) {
+		t.Errorf("without its table: %v, %v", outcomes, err)
+	}
+	administrate(t, database, "ALTER TABLE gone RENAME TO blocks")
+	if outcomes, err := s.Advance(t.Context(), claims); err != nil || outcomes[0].Standing != claims[0].Vote {
+		t.Errorf("with it again: %v, %v", outcomes, err)
+	}
+}
+
+// TestForgetfulServers: one that does not sync, and a standby of another.
+func TestForgetfulServers(t *testing.T) {
+	primary, err := newServer("fsync=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = primary.stop() }()
+	database := primary.database(t)
+	o := func(s *server) postgres.Options {
+		return postgres.Options{
+			URL:  fmt.Sprintf("postgres://signer:%s@127.0.0.1:%d/%s?sslmode=disable", password, s.port, database),
+			Dial: new(net.Dialer).DialContext, PoolSize: 1, Timeout: 5 * time.Second,
+		}
+	}
+	refused(t, o(primary), postgres.ErrServer, "its fsync is off")
+
+	dir, err := os.MkdirTemp("", "slashing-pg-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby := &server{dir: dir}
+	defer func() { _ = standby.stop() }()
+	if err := errors.Join(own(dir), standby.certify(), standby.write("hba", "local all admin trust\nhost all all 127.0.0.1/32 scram-sha-256\n"),
+		run("pg_basebackup", "--pgdata="+filepath.Join(dir, "data"), "--host="+primary.dir, fmt.Sprintf("--port=%d", primary.port),
+			"--username=admin", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
+		standby.start("fsync=on", "hot_standby=on")); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, o(standby), postgres.ErrServer, "it is a standby or still recovering")
+}
+
+func TestParseURL(t *testing.T) {
+	for text, want := range map[string]string{
+		"postgres://u@h/d":                                    "d on h:5432 as u, verify-full",
+		"postgresql://u:p@H:1/d?sslmode=require":              "d on H:1 as u, require",
+		"postgres://u@[::1]/d":                                "d on [::1]:5432 as u, verify-full",
+		"postgres://u@/d?host=/run/pg&password=x":             "d on /run/pg as u, disable",
+		"postgres://u@h/d?sslmode=prefer":                     "sslmode prefer would use TLS or not",
+		"postgres://u@h/d?sslmode=on":                         "want sslmode verify-full, verify-ca, require or disable",
+		"postgres://u@h/d?sslmode=require&sslmode=verify-ca":  `parameter "sslmode" stands there twice`,
+		"postgres://u@h/d?sslrootcert=/x":                     `unknown parameter "sslrootcert"`,
+		"postgres://u@h/d?options=-csynchronous_commit%3doff": `unknown parameter "options"`,
+		"postgres://u@h/d?host=/x":                            "with no other host",
+		"postgres://u@/d?host=h":                              "for the directory of a unix socket",
+		"postgres://u@/d?host=/x&sslmode=require":             "a unix socket has no TLS",
+		"postgres://u@a,b/d":                                  "want exactly one host",
+		"postgres://u@/d":                                     "want exactly one host",
+		"postgres://h/d":                                      "want a user",
+		"postgres://u@h":                                      "want a database",
+		"postgres://u@h:0/d":                                  "want a port from 1 to 65535",
+		"postgres://u:%zz@h/d":                                "want postgres://user@host:port/database",
+		"mysql://u@h/d":                                       "want postgres://user@host:port/database",
+		"postgres://u@h/d?a;b":                                "cannot be read",
+	} {
+		got, err := postgres.ParseURL(text)
+		said := fmt.Sprintf("%v, %s", got, got.SSLMode)
+		if err != nil {
+			said = err.Error()
+		}
+		if !strings.Contains(said, want) {
+			t.Errorf("%s: %s, want %s", text, said, want)
+		}
+	}
+}
