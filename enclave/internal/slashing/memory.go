@@ -25,8 +25,9 @@ func (m *memory) refuse(c Claim) Verdict {
 	return Judge(last, c.Vote)
 }
 
-// compare holds the store's answer to a claim against what is remembered, and remembers the claim if it was recorded.
-func (m *memory) compare(c Claim, standing Vote) error {
+// compare holds the store's answer to a claim against what is remembered, and remembers the claim if it was recorded. It sets lost
+// if the answer shows that the store lost a vote.
+func (m *memory) compare(c Claim, standing Vote) {
 	at := recordOf(c)
 	if last, ok := m.last[at]; ok && !reaches(standing, last) && m.lost == nil {
 		m.lost = fmt.Errorf("%w: of key %s it holds %+v, and %+v was recorded", ErrContradicted, c.Key.Short(), standing, last)
@@ -34,18 +35,18 @@ func (m *memory) compare(c Claim, standing Vote) error {
 	if m.lost == nil && standing == c.Vote {
 		m.last[at] = c.Vote
 	}
-	return m.lost
 }
 
-// reaches says that a record is nowhere below an earlier one.
+// reaches says that a record can have come after an earlier one: it is nowhere below it, and no other vote of the same heights.
 func reaches(standing, last Vote) bool {
 	switch l := last.(type) {
 	case Attestation:
 		s, ok := standing.(Attestation)
-		return ok && s.Source >= l.Source && s.Target >= l.Target
+		return ok && s.Source >= l.Source && s.Target >= l.Target &&
+			(s.Target > l.Target || s.RootUnknown || s == l)
 	case Block:
 		s, ok := standing.(Block)
-		return ok && s.Slot >= l.Slot
+		return ok && s.Slot >= l.Slot && (s.Slot > l.Slot || s.RootUnknown || s == l)
 	}
 	return false
 }

@@ -46,6 +46,7 @@ func TestContradictionStopsSigning(t *testing.T) {
 		"a lower one":   slashing.Attestation{Source: 5, Target: 5},
 		"a lower half":  slashing.Attestation{Source: 4, Target: 99},
 		"another kind":  slashing.Block{Slot: 99},
+		"another root":  slashing.Attestation{Source: 5, Target: 6, Root: eth2.Root{0xee}},
 		"no known root": slashing.Attestation{Source: 4, Target: 6, RootUnknown: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +68,22 @@ func TestContradictionStopsSigning(t *testing.T) {
 				t.Errorf("Check: %v", err)
 			}
 		})
+	}
+}
+
+// TestContradictionSpoilsItsGroup: a store that lost one key's vote may have lost those of the others in the same write.
+func TestContradictionSpoilsItsGroup(t *testing.T) {
+	g, store, key := rolledBack(t)
+	keys := []bls.PublicKey{{2}, key, {3}}
+	store.After = func(outcomes []slashing.Outcome, err error) ([]slashing.Outcome, error) {
+		outcomes[1].Standing = nil
+		return outcomes, err
+	}
+	permits, errs := g.PermitAll(t.Context(), keys, vote(5, 7, 0))
+	for i := range keys {
+		if !errors.Is(errs[i], slashing.ErrContradicted) || permits[i] != (slashing.Permit{}) {
+			t.Errorf("key %d: %v", i, errs[i])
+		}
 	}
 }
 

@@ -139,13 +139,14 @@ func (w *writer) write(group []*ticket) {
 			t.outcome = outcomes[i]
 		default:
 			t.outcome = outcomes[i]
-			if lost := w.memory.compare(t.claim, t.outcome.Standing); lost != nil {
-				t.outcome = Outcome{Err: lost}
-			}
+			w.memory.compare(t.claim, t.outcome.Standing)
 		}
 	}
 	if err == nil && w.memory.lost != nil {
 		err = w.memory.lost
+		for _, t := range group { // also those whose own answer was right: their earlier votes may be lost too
+			t.outcome = Outcome{Err: err}
+		}
 		w.mu.Lock()
 		w.lost = err
 		w.mu.Unlock()

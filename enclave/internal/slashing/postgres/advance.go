@@ -55,6 +55,11 @@ func (s *Store) insist(ctx context.Context, claims []slashing.Claim, doubt error
 		outcomes, err := s.send(ctx, claims)
 		switch {
 		case err == nil:
+			for i, o := range outcomes {
+				if o.Err != nil {
+					outcomes[i].Err = doubted(o.Err, doubt)
+				}
+			}
 			return outcomes, nil
 		case byRow(err) && len(claims) > 1:
 			return s.halve(ctx, claims, doubt), nil

@@ -223,6 +223,9 @@ func record(row pgx.CollectableRow) (slashing.Record, error) {
 	if err := row.Scan(&key, &source, &target, &attestationRoot, &slot, &blockRoot); err != nil {
 		return slashing.Record{}, err
 	}
+	if len(key) != len(bls.PublicKey{}) {
+		return slashing.Record{}, fmt.Errorf("a row whose key has %d bytes", len(key))
+	}
 	r := slashing.Record{Key: bls.PublicKey(key)}
 	if source != nil && target != nil {
 		r.Attestation = &slashing.Attestation{Source: uint64(*source), Target: uint64(*target)}

@@ -257,8 +257,8 @@ func TestParseURL(t *testing.T) {
 		"postgres://u@h/d?sslmode=prefer":                     "sslmode prefer would use TLS or not",
 		"postgres://u@h/d?sslmode=on":                         "want sslmode verify-full, verify-ca, require or disable",
 		"postgres://u@h/d?sslmode=require&sslmode=verify-ca":  `parameter "sslmode" stands there twice`,
-		"postgres://u@h/d?sslrootcert=/x":                     `unknown parameter "sslrootcert"`,
-		"postgres://u@h/d?options=-csynchronous_commit%3doff": `unknown parameter "options"`,
+		"postgres://u@h/d?sslrootcert=/x":                     `unknown parameter, want`,
+		"postgres://u@h/d?options=-csynchronous_commit%3doff": `unknown parameter, want`,
 		"postgres://u@h/d?host=/x":                            "with no other host",
 		"postgres://u@/d?host=h":                              "for the directory of a unix socket",
 		"postgres://u@/d?host=/x&sslmode=require":             "a unix socket has no TLS",
@@ -278,6 +278,19 @@ func TestParseURL(t *testing.T) {
 		}
 		if !strings.Contains(said, want) {
 			t.Errorf("%s: %s, want %s", text, said, want)
+		}
+	}
+}
+
+// TestParseURLKeepsPasswords: one whose & or ? was not escaped is cut there, and neither part is told.
+func TestParseURLKeepsPasswords(t *testing.T) {
+	for _, text := range []string{
+		"postgres://u@h/d?password=abc&SECRET",
+		"postgres://u@h/d?password=abc&SECRET&SECRET",
+		"postgres://u:12?SECRET@h/d",
+	} {
+		if _, err := postgres.ParseURL(text); err == nil || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -33,7 +33,8 @@ type Options struct {
 	ForceIPv4 bool
 	// PoolSize is the most connections at once, at least 1.
 	PoolSize int
-	// Timeout bounds a connection attempt, and at the server each statement that records votes. Zero is refused.
+	// Timeout bounds a connection attempt, then the checks of the new connection, and at the server each statement that records
+	// votes. Zero is refused.
 	Timeout time.Duration
 	// CheckOnly never changes the schema: Open fails if it is not there or not current.
 	CheckOnly bool
@@ -69,7 +70,12 @@ func open(ctx context.Context, o Options, t Target) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return admit(ctx, conn, id) }
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		// The pool goes on connecting when its caller has left: a silent server would keep a place in it for good.
+		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+		return admit(ctx, conn, id)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err

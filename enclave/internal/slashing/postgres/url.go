@@ -45,11 +45,11 @@ func ParseURL(text string) (Target, error) {
 	t := Target{Host: u.Hostname(), Port: 5432, User: u.User.Username(), Database: strings.TrimPrefix(u.Path, "/")}
 	t.password, _ = u.User.Password()
 	for name, values := range query {
-		if len(values) > 1 {
-			return Target{}, fmt.Errorf("parameter %q stands there twice", name)
-		}
 		if err := t.set(name, values[0]); err != nil {
 			return Target{}, err
+		}
+		if len(values) > 1 {
+			return Target{}, fmt.Errorf("parameter %q stands there twice", name)
 		}
 	}
 	if port := u.Port(); port != "" {
@@ -74,7 +74,7 @@ func (t *Target) set(name, value string) error {
 		}
 		t.Host = value
 	default:
-		return fmt.Errorf("unknown parameter %q, want host, password or sslmode", name)
+		return errors.New("unknown parameter, want host, password or sslmode") // its name may be what follows a & or ? in a password
 	}
 	return nil
 }

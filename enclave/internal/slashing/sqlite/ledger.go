@@ -151,6 +151,9 @@ func record(rows *sql.Rows) (slashing.Record, error) {
 	if err := rows.Scan(&key, &source, &target, &attestationRoot, &slot, &blockRoot); err != nil {
 		return slashing.Record{}, err
 	}
+	if len(key) != len(bls.PublicKey{}) {
+		return slashing.Record{}, fmt.Errorf("a row whose key has %d bytes", len(key))
+	}
 	r := slashing.Record{Key: bls.PublicKey(key)}
 	if target.Valid {
 		r.Attestation = &slashing.Attestation{Source: uint64(source.Int64), Target: uint64(target.Int64)}

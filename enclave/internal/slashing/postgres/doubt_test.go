@@ -1,0 +1,69 @@
+package postgres_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+// TestDoubtOutlivesARefusal: the first try may be on record although the second is refused, so that what hides the record from the
+// second must not make it say that nothing was recorded.
+func TestDoubtOutlivesARefusal(t *testing.T) {
+	database := shared.database(t)
+	p := newProxy(t, address())
+	s := open(t, plain(p.address(), database))
+	key := bls.PublicKey{1}
+	if _, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: 6}}}); err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	p.spoil(false, func(fromClient bool, data []byte) verdict {
+		switch {
+		case writes(fromClient, data):
+			if tries++; tries == 1 {
+				return cutAfter
+			}
+			if err := shared.admin(database, "UPDATE blocks SET slot = 99"); err != nil { // another signer's
+				t.Error(err)
+			}
+		case fromClient && data[0] == 'B' && bytes.Contains(data, []byte("\x00standing_")):
+			return cut
+		}
+		return pass
+	})
+	outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: 7}}})
+	p.spoil(false, nil)
+	if err != nil || tries != 2 {
+		t.Fatalf("%v, %v after %d tries", outcomes, err, tries)
+	}
+	if err := outcomes[0].Err; !errors.Is(err, slashing.ErrOutcomeUnknown) || errors.Is(err, slashing.ErrUnavailable) {
+		t.Errorf("%v, want an unknown outcome", err)
+	}
+}
+
+// TestSilentServerGivesItsPlaceBack: a connection whose checks are never answered leaves the pool.
+func TestSilentServerGivesItsPlaceBack(t *testing.T) {
+	p := newProxy(t, address())
+	o := plain(p.address(), shared.database(t))
+	o.PoolSize, o.Timeout = 1, 2*time.Second
+	s := open(t, o)
+	p.spoil(false, func(fromClient bool, data []byte) verdict {
+		if fromClient && bytes.Contains(data, []byte("pg_is_in_recovery")) {
+			return swallow
+		}
+		return pass
+	})
+	p.closeAll()
+	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
+	if outcomes, err := s.Advance(within(t, time.Second), claims); err == nil {
+		t.Fatalf("recorded %v", outcomes)
+	}
+	p.spoil(false, nil)
+	if outcomes, err := s.Advance(within(t, 20*time.Second), claims); err != nil || outcomes[0].Standing != claims[0].Vote {
+		t.Errorf("once it speaks again: %v, %v", outcomes, err)
+	}
+}
