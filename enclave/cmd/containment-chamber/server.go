@@ -10,6 +10,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm/software"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -50,10 +51,12 @@ parent, over vsock, and everything that this process was given is ignored.`,
 func platform(cfg *config.Config) app.Platform {
 	stores := map[string]app.OpenStore{
 		"postgres": app.Postgres,
-		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ app.Dial) (slashing.Store, error) {
+		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
 			return sqlite.Open(ctx, c.SQLite.Path)
 		},
-		"noop": func(context.Context, config.AntiSlashing, app.Dial) (slashing.Store, error) { return noop.Open(), nil },
+		"noop": func(context.Context, config.AntiSlashing, egress.DialFunc) (slashing.Store, error) {
+			return noop.Open(), nil
+		},
 	}
 	switch cfg.TEE.Platform {
 	case "nitro":
@@ -64,7 +67,7 @@ func platform(cfg *config.Config) app.Platform {
 			OpenNSM: func() (nsm.Session, []*x509.Certificate, error) { return openSoftware(cfg.TEE) },
 		}}
 	}
-	return app.Platform{Name: "none", Stores: stores}
+	return app.Platform{Name: "none", Direct: egress.Direct(), Stores: stores}
 }
 
 // openSoftware opens the software NSM, which measures this very binary.

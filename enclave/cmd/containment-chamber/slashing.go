@@ -11,6 +11,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
@@ -42,7 +43,7 @@ type protection struct {
 // withProtection opens the configured store for f. Unless create is set, the store must be there already, and its schema stays as
 // it is: a store that is made by looking at it would hide that the configuration names the wrong one.
 func withProtection(ctx context.Context, cfg *config.Config, create bool, f func(protection) error) (err error) {
-	network, err := networkOf(cfg)
+	network, err := app.NetworkOf(cfg)
 	if err != nil {
 		return usageError{err}
 	}
@@ -57,7 +58,7 @@ func withProtection(ctx context.Context, cfg *config.Config, create bool, f func
 	if !ok {
 		return usageError{fmt.Errorf("anti_slashing.backend: this binary has no %s store on tee.platform %s", settings.Backend, cfg.TEE.Platform)}
 	}
-	store, err := open(ctx, settings, app.Direct())
+	store, err := open(ctx, settings, egress.Direct())
 	if errors.Is(err, sqlite.ErrInUse) {
 		return fmt.Errorf("%w; stop the signer first", err)
 	}
@@ -78,23 +79,6 @@ func withProtection(ctx context.Context, cfg *config.Config, create bool, f func
 			slashing.ErrNetwork, rootText(p.identity.ValidatorsRoot), network.Name, rootText(network.ValidatorsRoot))
 	}
 	return f(p)
-}
-
-// networkOf is the configured network, as far as a store has to do with it: of one without a name only that it has a genesis
-// validators root.
-func networkOf(cfg *config.Config) (*eth2.Network, error) {
-	if cfg.Network == "custom" {
-		root, err := eth2.ParseRoot(cfg.CustomNetwork.GenesisValidatorsRoot)
-		if err != nil {
-			return nil, fmt.Errorf("custom_network.genesis_validators_root: %w", err)
-		}
-		return &eth2.Network{Name: cfg.Network, ValidatorsRoot: root}, nil
-	}
-	network, err := eth2.NetworkByName(cfg.Network)
-	if err != nil {
-		return nil, fmt.Errorf("network: %w", err)
-	}
-	return network, nil
 }
 
 func rootText(root eth2.Root) string { return "0x" + hex.EncodeToString(root[:]) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/interchange"
 )
@@ -44,7 +45,7 @@ changes nothing. It can be imported again. "-" is standard input.`,
 
 // readInterchange reads a whole file for the configured network.
 func readInterchange(cmd *cobra.Command, cfg *config.Config, path string) (interchange.Contents, error) {
-	network, err := networkOf(cfg)
+	network, err := app.NetworkOf(cfg)
 	if err != nil {
 		return interchange.Contents{}, usageError{err}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
 )
@@ -49,7 +50,7 @@ key_sources: {filesystem: {paths: [DIR/keys]}}, anti_slashing: {backend: sqlite,
 	if err != nil {
 		t.Fatal(err)
 	}
-	stores := map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ Dial) (slashing.Store, error) {
+	stores := map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
 		return sqlite.Open(ctx, s.SQLite.Path)
 	}}
 	ctx, stop := context.WithCancel(t.Context())

@@ -18,7 +18,7 @@ import (
 
 // newDuties makes what answers signing requests, and what makes its signatures.
 func (s *signer) newDuties() (*eth2.API, error) {
-	network, err := networkOf(s.cfg)
+	network, err := NetworkOf(s.cfg)
 	if err != nil {
 		return nil, err
 	}

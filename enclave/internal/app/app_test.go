@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm/software"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -60,7 +61,7 @@ func startChamber(t *testing.T, configuration string) *chamber {
 func (c *chamber) platform() Platform {
 	return Platform{
 		Name: "simulated",
-		Stores: map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ Dial) (slashing.Store, error) {
+		Stores: map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
 			return sqlite.Open(ctx, s.SQLite.Path)
 		}},
 		TEE: &TEE{Network: c.net, OpenNSM: func() (nsm.Session, []*x509.Certificate, error) {

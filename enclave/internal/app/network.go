@@ -7,8 +7,8 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 )
 
-// networkOf is the network that the configuration names or describes.
-func networkOf(c *config.Config) (*eth2.Network, error) {
+// NetworkOf is the network that the configuration names or describes.
+func NetworkOf(c *config.Config) (*eth2.Network, error) {
 	if c.Network != "custom" {
 		return eth2.NetworkByName(c.Network)
 	}

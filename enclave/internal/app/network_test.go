@@ -9,7 +9,7 @@ import (
 )
 
 func TestNetworkOf(t *testing.T) {
-	known, err := networkOf(&config.Config{Network: "hoodi"})
+	known, err := NetworkOf(&config.Config{Network: "hoodi"})
 	if err != nil || known.Name != "hoodi" {
 		t.Errorf("%v, %v", known, err)
 	}
@@ -17,7 +17,7 @@ func TestNetworkOf(t *testing.T) {
 		GenesisValidatorsRoot: "0x" + strings.Repeat("21", 32), GenesisForkVersion: "0x10000038", SlotsPerEpoch: 8, SecondsPerSlot: 6,
 		Forks: []config.CustomFork{{Name: "altair", Version: "0x20000038"}},
 	}
-	n, err := networkOf(&config.Config{Network: "custom", CustomNetwork: custom})
+	n, err := NetworkOf(&config.Config{Network: "custom", CustomNetwork: custom})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestNetworkOf(t *testing.T) {
 	} {
 		bad := custom
 		test.spoil(&bad)
-		if _, err := networkOf(&config.Config{Network: "custom", CustomNetwork: bad}); err == nil || !strings.HasPrefix(err.Error(), test.says) {
+		if _, err := NetworkOf(&config.Config{Network: "custom", CustomNetwork: bad}); err == nil || !strings.HasPrefix(err.Error(), test.says) {
 			t.Errorf("error %v, want %q", err, test.says)
 		}
 	}

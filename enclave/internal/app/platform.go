@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
@@ -21,6 +22,8 @@ type Platform struct {
 	Name string
 	// TEE is nil on platform none.
 	TEE *TEE
+	// Direct reaches servers where there is no enclave; nil in one, whose only way out is the route table.
+	Direct egress.DialFunc
 	// Stores are the slashing stores of this binary, by the value of anti_slashing.backend.
 	Stores map[string]OpenStore
 }
@@ -36,7 +39,7 @@ type TEE struct {
 }
 
 // OpenStore opens a slashing store, which reaches its server by dial alone.
-type OpenStore func(ctx context.Context, c config.AntiSlashing, dial Dial) (slashing.Store, error)
+type OpenStore func(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error)
 
 // Nitro is a real enclave.
 func Nitro(stores map[string]OpenStore) Platform {
@@ -55,7 +58,7 @@ func Nitro(stores map[string]OpenStore) Platform {
 }
 
 // openStore opens the configured store, or says which ones this binary has.
-func (p Platform) openStore(ctx context.Context, c config.AntiSlashing, dial Dial) (slashing.Store, error) {
+func (p Platform) openStore(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error) {
 	open, ok := p.Stores[c.Backend]
 	if !ok {
 		has := "none"

@@ -115,7 +115,7 @@ func (s *signer) pin(ctx context.Context, store slashing.Store) error {
 	if !ok { // noop, which keeps nothing
 		return nil
 	}
-	network, err := networkOf(s.cfg)
+	network, err := NetworkOf(s.cfg)
 	if err != nil {
 		return err
 	}

@@ -2,40 +2,23 @@ package app
 
 import (
 	"context"
-	"net"
-	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 )
 
-// Dial connects to an address, "host:port" or the path of a unix socket.
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
-
-// keepAlive finds a server that is gone without a word in about half a minute: a database connection may rest for as long as
-// nobody signs.
-const keepAlive = 10 * time.Second
-
 // dial is the way out: the route table in an enclave, elsewhere the network.
-func (s *signer) dial() Dial {
-	if s.dialer != nil {
+func (s *signer) dial() egress.DialFunc {
+	if s.options.Platform.TEE != nil {
 		return s.dialer.DialContext
 	}
-	return Direct()
-}
-
-// Direct dials without an enclave's route table, with a resolver that egress.Lockdown leaves alone.
-func Direct() Dial {
-	d := &net.Dialer{
-		Resolver:        new(net.Resolver),
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 2},
-	}
-	return d.DialContext
+	return s.options.Platform.Direct
 }
 
 // Postgres is the OpenStore of anti_slashing.backend postgres.
-func Postgres(ctx context.Context, c config.AntiSlashing, dial Dial) (slashing.Store, error) {
+func Postgres(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error) {
 	cas, err := c.CAs()
 	if err != nil {
 		return nil, err

@@ -142,7 +142,7 @@ func TestNothingComesFromTheEnvironment(t *testing.T) {
 func TestReleases(t *testing.T) {
 	database := shared.database(t)
 	o := options(database)
-	if err := postgres.Migrate(t.Context(), o); err != nil {
+	if err := open(t, o).Close(); err != nil {
 		t.Fatal(err)
 	}
 	administrate(t, database, "UPDATE meta SET value = '2' WHERE name = 'schema_version'",

@@ -87,23 +87,6 @@ func open(ctx context.Context, o Options, t Target) (*Store, error) {
 	return s, nil
 }
 
-// Migrate brings the schema to this release, and makes the store if there is none. It needs the right to create tables, which
-// a signer that only checks the schema does not.
-func Migrate(ctx context.Context, o Options) error {
-	t, err := ParseURL(o.URL)
-	if err != nil {
-		return err
-	}
-	config, err := configure(o, t)
-	if err == nil {
-		_, err = introduce(ctx, config.ConnConfig, false)
-	}
-	if err != nil {
-		return fmt.Errorf("slashing database %s: %w", t, explain(err))
-	}
-	return nil
-}
-
 // introduce makes the first connection, on which the schema is made or checked, and returns the store's identity.
 func introduce(ctx context.Context, c *pgx.ConnConfig, checkOnly bool) (id string, err error) {
 	conn, err := pgx.ConnectConfig(ctx, c)
