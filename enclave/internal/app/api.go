@@ -35,10 +35,14 @@ func (s *signer) newDuties() (*eth2.API, error) {
 		return nil, err
 	}
 	s.house.onStop("signing", func() error { s.signing.Stop(); return nil })
-	return eth2.New(eth2.Deps{
+	deps := eth2.Deps{
 		Network: network, Policies: auth.Open(), Signer: s.signing, Keys: s.keys.store,
 		Canaries: canaries, Log: s.log.Named("eth2"), Registry: s.registry,
-	})
+	}
+	if s.ledger != nil {
+		deps.HighWatermark = s.ledger.HighWatermark
+	}
+	return eth2.New(deps)
 }
 
 // openListeners opens the API: from here on signatures leave.

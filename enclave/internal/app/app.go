@@ -61,6 +61,7 @@ type signer struct {
 	session  *boot.Session
 	yaml     []byte // as the parent sent it
 	dialer   *egress.Dialer
+	ledger   slashing.Ledger // nil with noop, which keeps nothing
 	guard    *slashing.Guard
 	keys     *keys
 	signing  *signing.Signer

@@ -102,27 +102,29 @@ func (s *signer) openSlashing(ctx context.Context) error {
 		return err
 	}
 	s.house.onStop("slashing store", store.Close)
-	if err := s.pin(ctx, store); err != nil {
-		return err
+	if ledger, ok := store.(slashing.Ledger); ok { // noop keeps nothing
+		s.ledger = ledger
+		if err := s.pin(ctx); err != nil {
+			return err
+		}
 	}
 	s.guard = slashing.NewGuard(store, s.cfg.AntiSlashing.WriteTimeout)
+	if s.cfg.AntiSlashing.UnknownKeys == "refuse" {
+		s.guard.RefuseUnknown()
+	}
 	return s.guard.Check(ctx)
 }
 
 // pin binds the store to the network, so that a second signer of another network cannot share it.
-func (s *signer) pin(ctx context.Context, store slashing.Store) error {
-	ledger, ok := store.(slashing.Ledger)
-	if !ok { // noop, which keeps nothing
-		return nil
-	}
+func (s *signer) pin(ctx context.Context) error {
 	network, err := NetworkOf(s.cfg)
 	if err != nil {
 		return err
 	}
-	if err := ledger.Pin(ctx, network.ValidatorsRoot); err != nil {
+	if err := s.ledger.Pin(ctx, network.ValidatorsRoot); err != nil {
 		return err
 	}
-	id, err := ledger.Identify(ctx)
+	id, err := s.ledger.Identify(ctx)
 	if err != nil {
 		return err
 	}

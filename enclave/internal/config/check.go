@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -36,6 +35,7 @@ func (c *checker) all(p process) {
 	c.addresses()
 	c.ports()
 	c.stores()
+	c.slashing()
 	c.tls()
 	c.routes()
 	c.platform()
@@ -92,26 +92,12 @@ var (
 )
 
 func (c *checker) stores() {
-	state, slashing := c.SignerState, c.AntiSlashing
+	state := c.SignerState
 	if state.Table != "" && !tableARN.MatchString(state.Table) && !table.MatchString(state.Table) {
 		c.refuse("signer_state.table", nil, "want the name or the ARN of a DynamoDB table")
 	}
 	if state.Backend == "dynamodb" && state.Table == "" {
 		c.refuse("signer_state.table", on("signer_state.backend"), "must be set: signer_state.backend dynamodb keeps its state there")
-	}
-	if slashing.URL != "" {
-		if _, err := parseStoreURL(slashing.URL); err != nil {
-			c.refuse("anti_slashing.url", nil, "%w", err)
-		}
-	}
-	if _, err := slashing.CAs(); err != nil {
-		c.refuse("anti_slashing.ca_pem", nil, "%w", err)
-	}
-	if slashing.Backend == "postgres" && slashing.URL == "" {
-		c.refuse("anti_slashing.url", on("anti_slashing.backend"), "must be set: anti_slashing.backend postgres connects to it")
-	}
-	if slashing.Backend == "sqlite" && slashing.SQLite.Path == "" {
-		c.refuse("anti_slashing.sqlite.path", on("anti_slashing.backend"), "must be set: anti_slashing.backend sqlite keeps its record there")
 	}
 }
 
@@ -204,38 +190,18 @@ func (c *checker) nitro(platform []string) {
 			c.refuse("signer_state.table", platform, "must be the table's ARN on tee.platform nitro: a name alone does not say whose account it is in")
 		}
 	}
-	switch c.AntiSlashing.Backend {
-	case "sqlite":
-		c.refuse("anti_slashing.backend", platform, "sqlite is refused on tee.platform nitro: an enclave has no disk, and its record would end with it; want postgres or dynamodb")
-	case "noop":
-		c.refuse("anti_slashing.backend", platform, "noop is refused on tee.platform nitro: it records nothing; want postgres or dynamodb")
-	}
-	if u, err := parseStoreURL(c.AntiSlashing.URL); err == nil && u.password {
-		c.refuse("anti_slashing.url", platform, "must hold no password on tee.platform nitro: the parent reads this file")
-	}
-	c.verified("on tee.platform nitro", platform)
-}
-
-// verified refuses a database that could be anybody's.
-func (c *checker) verified(where string, because []string) {
-	u, err := parseStoreURL(c.AntiSlashing.URL)
-	if err == nil && c.AntiSlashing.Backend == "postgres" && u.weak {
-		c.refuse("anti_slashing.url", because, "sslmode %s is refused %s: whoever stands between could be the database; want verify-full, the default", quote(u.mode), where)
-	}
+	c.nitroSlashing(platform)
 }
 
 func (c *checker) production(p process) {
-	if p.production {
-		c.verified("with PRODUCTION=true", nil)
-	}
 	if p.production && p.debug {
 		c.found.add(`environment "ENCLAVE_DEBUG"`, "", "refused together with PRODUCTION=true: a debug enclave shows its memory to the host")
 	}
 	if p.production && c.TEE.Platform == "simulated" {
 		c.refuse("tee.platform", nil, "simulated is refused with PRODUCTION=true: it protects nothing")
 	}
-	if p.production && c.AntiSlashing.Backend == "noop" {
-		c.refuse("anti_slashing.backend", nil, "noop is refused with PRODUCTION=true: it records nothing, so that every vote can be made twice")
+	if p.production {
+		c.productionSlashing()
 	}
 }
 
@@ -249,14 +215,5 @@ func (c *Config) Warnings() []string {
 	if c.Auth.Mode == "open" && c.TEE.Platform == "nitro" {
 		warnings = append(warnings, "auth.mode is open on tee.platform nitro: the parent, and whoever it forwards, can ask for signatures of every key")
 	}
-	if c.AntiSlashing.Backend == "noop" {
-		warnings = append(warnings, "anti_slashing.backend is noop: nothing is recorded, and every vote can be made twice; for tests alone")
-	}
-	if c.Network == "custom" && c.CustomNetwork.GenesisTime == 0 && c.AntiSlashing.MaxFutureEpochs != 0 {
-		warnings = append(warnings, "custom_network.genesis_time is not set: votes for any time in the future are signed, whatever anti_slashing.max_future_epochs says")
-	}
-	if c.AntiSlashing.Backend != "postgres" && strings.TrimSpace(c.AntiSlashing.URL) != "" {
-		warnings = append(warnings, "anti_slashing.url is set but anti_slashing.backend is "+c.AntiSlashing.Backend+": the URL is not used")
-	}
-	return warnings
+	return append(warnings, c.slashingWarnings()...)
 }

@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 		"auth.mode":                    {c.Auth.Mode, "open"},
 		"key_sources.filesystem":       {c.KeySources.Filesystem, Filesystem{Paths: []string{}, KeystoreLoadConcurrency: 128, RawLoadConcurrency: 128}},
 		"signer_state":                 {c.SignerState, SignerState{}},
-		"anti_slashing":                {c.AntiSlashing, AntiSlashing{Backend: "noop", PoolSize: 8, Migrate: "auto", WriteTimeout: 5 * time.Second, MaxFutureEpochs: 1}},
+		"anti_slashing":                {c.AntiSlashing, AntiSlashing{Backend: "noop", PoolSize: 8, Migrate: "auto", PasswordSource: "url", UnknownKeys: "allow", WriteTimeout: 5 * time.Second, MaxFutureEpochs: 1}},
 		"signing":                      {c.Signing, Signing{Wait: 4 * time.Second, CanaryKeys: []string{}}},
 		"tls": {c.TLS, TLS{
 			Mode: "disabled", ListenPort: 9443, File: TLSFile{ReloadInterval: time.Minute},
@@ -80,8 +80,8 @@ func TestDefaults(t *testing.T) {
 // TestSchema holds what the code relies on and the compiler cannot see.
 func TestSchema(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 57 {
-		t.Errorf("%d keys, want 57: update this test when a key comes or goes", len(keys))
+	if len(keys) != 63 {
+		t.Errorf("%d keys, want 63: update this test when a key comes or goes", len(keys))
 	}
 	seen := make(map[string]bool)
 	for _, k := range keys {
@@ -244,6 +244,14 @@ func TestWarnings(t *testing.T) {
 		{
 			"URL of another backend", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://u:hush@h/d'}\n",
 			[]string{"anti_slashing.url is set but anti_slashing.backend is sqlite"},
+		},
+		{
+			"table of another backend", strings.Replace(least, "noop", "noop, dynamodb: {table: slashing}", 1),
+			[]string{"is noop", "anti_slashing.dynamodb.table is set but anti_slashing.backend is noop"},
+		},
+		{
+			"everybody's slashing API", strings.Replace(least, "noop", "noop, api: true", 1),
+			[]string{"is noop", "anti_slashing.api is on and auth.mode is open"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

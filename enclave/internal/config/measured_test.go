@@ -65,21 +65,25 @@ func TestCanonicalRefuses(t *testing.T) {
 }
 
 // full sets every measured key but the routes.
-var full = strings.NewReplacer("network: mainnet\n", customNetwork, "backend: postgres,", "backend: postgres, ca_pem: '"+examplePEM+"',").Replace(nitro) + "auth: {mode: open}\n"
+var full = strings.NewReplacer("network: mainnet\n", customNetwork, "backend: postgres,", "backend: postgres, ca_pem: '"+examplePEM+"', "+fullSlashing+",").Replace(nitro) + "auth: {mode: open}\n"
 
 // examplePEM is a certificate in one line, as a folded YAML text makes it.
 const examplePEM = "-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"
 
 const (
+	fullSlashing = "password_source: url, region: eu-central-1, unknown_keys: refuse, api: false, " +
+		"dynamodb: {table: 'arn:aws:dynamodb:eu-central-1:111122223333:table/containment-slashing', endpoint: 'https://dynamodb.internal:8000'}"
 	fullRoutes = `, egress: [{name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}]}`
-	fullJSON   = `{"anti_slashing":{"backend":"postgres","ca_pem":"` + examplePEM + `","url":"postgres://signer@db.internal:5432/slashing"},"auth":{"mode":"open"},` +
+	fullJSON   = `{"anti_slashing":{"api":false,"backend":"postgres","ca_pem":"` + examplePEM + `",` +
+		`"dynamodb":{"endpoint":"https://dynamodb.internal:8000","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-slashing"},` +
+		`"password_source":"url","region":"eu-central-1","unknown_keys":"refuse","url":"postgres://signer@db.internal:5432/slashing"},"auth":{"mode":"open"},` +
 		`"custom_network":{"forks":[{"name":"altair","version":"0x20000038"},{"name":"bellatrix","version":"0x300000ab"}],` +
 		`"genesis_fork_version":"0x10000038","genesis_time":1764000000,"genesis_validators_root":"0xd61ea484febacfae5298d52a2b581f3e305a51f3112a9241b968dccf019f7b11",` +
 		`"seconds_per_slot":6,"slots_per_epoch":8},"network":"custom","signer_state":{"backend":"dynamodb","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"},` +
 		`"tee":{"egress":[{"host":"kms.eu-central-1.amazonaws.com","name":"kms","port":443,"vsock_port":8001}],"platform":"nitro",` +
 		`"role_arn":"arn:aws:iam::111122223333:role/signer"},"tls":{"mode":"atls"}}`
 	// fullDigest was computed apart from this code: printf %s "$JSON" | sha384sum.
-	fullDigest = "f30094112967b33c01125e53ba87c31c062e5a77815a707d4466d64a3b00072ae45119d93b54111e8fbdddd974a10c67"
+	fullDigest = "d8c4a23326104384c75ae203350aaadfd00e19d360bf2f8b5fc168cb860a88198dc00a0e293423cbec89d01bcc9e3fee"
 )
 
 func fullYAML() string {
@@ -156,6 +160,12 @@ func TestDigestChanges(t *testing.T) {
 		{"signer@", "other@"},
 		{"ca_pem: '" + examplePEM + "',", ""},
 		{"backend: postgres", "backend: dynamodb"},
+		{"password_source: url, ", ""},
+		{"region: eu-central-1, ", ""},
+		{"refuse", "allow"},
+		{" api: false,", ""},
+		{"table/containment-slashing", "table/other"},
+		{"dynamodb.internal", "dynamodb.attacker"},
 		{"platform: nitro,", "platform: simulated, simulated: {socket_dir: a, state_dir: b},"},
 	} {
 		text := strings.Replace(yaml, change[0], change[1], 1)

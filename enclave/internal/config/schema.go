@@ -8,12 +8,14 @@ import (
 var (
 	//go:embed schema.go
 	schemaSource string
+	//go:embed schema_slashing.go
+	slashingSource string
 	//go:embed schema_platform.go
 	platformSource string
 )
 
 // Source is the text of the Go files that the structs of the configuration stand in, for package manual.
-func Source() []string { return []string{schemaSource, platformSource} }
+func Source() []string { return []string{schemaSource, slashingSource, platformSource} }
 
 // The comments of the structs below are the manual: config.example.yaml is made from them. Each one says what the
 // value does, its unit, what zero means, and who is trusted with it. The tags say how it is named in YAML (koanf), its
@@ -182,57 +184,6 @@ type SignerState struct {
 	// a name or an ARN elsewhere.
 	// Trust: measured. Two signers that share a table share their master key.
 	Table string `koanf:"table" measured:"true" example:"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"`
-}
-
-// AntiSlashing is the slashing protection store.
-type AntiSlashing struct {
-	// Kind of store. postgres and dynamodb may be shared by several signers; sqlite serves exactly one; noop
-	// records nothing and is for tests alone. There is no default: nobody should sign without having chosen. This release has
-	// no dynamodb yet; a signer that is to use it does not start.
-	// Trust: measured. Whoever can roll the store back can make this signer vote twice.
-	Backend string `koanf:"backend" enum:"sqlite postgres dynamodb noop" measured:"true" example:"sqlite"`
-	// URL of the postgres backend, postgres://user@host:port/database?sslmode=… , or for a unix socket
-	// postgres://user@/database?host=/directory. A password in it is left out of everything printed and of the measured digest,
-	// so that rotating it changes no digest; platform nitro refuses one, because the parent reads this file. Without sslmode the
-	// server's certificate and name are verified (verify-full); verify-ca, require and disable are weaker, and refused on
-	// platform nitro and with PRODUCTION=true.
-	// Trust: measured without the password. Whoever can write to that database can make this signer vote twice.
-	URL string `koanf:"url" url:"true" measured:"true" example:"postgres://signer@db.internal:5432/slashing?sslmode=verify-full"`
-	// Certificates of the authorities that vouch for the server of the postgres backend, in PEM; line breaks may be spaces, as a
-	// folded YAML text (>-) makes them. Empty means the authorities of the system, of which an enclave has none.
-	// Trust: measured. Whoever has such an authority's key, and stands between, is the database.
-	CAPEM string `koanf:"ca_pem" measured:"true" example:"-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"`
-	// Connections to the postgres backend at once. One is in use while votes are written, whatever their number; more are there for
-	// imports, exports and health checks. Zero is refused.
-	// Trust: none.
-	PoolSize int `koanf:"pool_size" default:"8" range:"1-100"`
-	// Whether the postgres backend is reached over IPv4 alone, for networks whose IPv6 is broken. It changes nothing in an enclave,
-	// which reaches the database through its parent.
-	// Trust: none.
-	ForceIPv4 bool `koanf:"force_ipv4" default:"false"`
-	// Whether the start of a signer brings the schema of the postgres backend to its release (auto), or only checks it (check), for
-	// a role that may not create tables: "containment-chamber slashing migrate", with another role, then does it before.
-	// Trust: none.
-	Migrate string `koanf:"migrate" default:"auto" enum:"auto check"`
-	// The sqlite backend.
-	SQLite SQLite `koanf:"sqlite"`
-	// Seconds until a write whose outcome is still unknown is given up with 503. Votes that wait together are written together, so
-	// that a vote waits at most one write for its own to begin: signing.wait_milliseconds and two writes stay below the
-	// 30 seconds that a request may take in all. Zero is refused.
-	// Trust: none; without the store's answer nothing is signed.
-	WriteTimeout time.Duration `koanf:"write_timeout_seconds" default:"5" range:"1-10"`
-	// Epochs that a block's slot or a vote's target may be ahead of this machine's clock; what is further ahead is refused with
-	// 403 before the store is asked, so that a mistaken or hostile request cannot take a key out of its duties by raising
-	// its record into the future. Zero looks at no clock.
-	// Trust: a wrong clock can only refuse.
-	MaxFutureEpochs uint64 `koanf:"max_future_epochs" default:"1" range:"0-1000000"`
-}
-
-// SQLite is the sqlite slashing store.
-type SQLite struct {
-	// File of the sqlite backend, created with mode 0600. Not measured: it is local to the host, and no enclave has it.
-	// Trust: whoever can roll it back, or start a second signer on a copy, can make this signer vote twice.
-	Path string `koanf:"path" example:"./slashing.sqlite"`
 }
 
 // Signing bounds and watches the signing work. Once loaded, canary keys are 0x and 96 digits in lower case.

@@ -13,7 +13,8 @@ import (
 
 // Guard hands out permits: for what can be slashed, once it is on record. It is safe for concurrent use.
 type Guard struct {
-	writer *writer
+	writer    *writer
+	knownOnly bool
 }
 
 // NewGuard makes a guard over a store, which stays the caller's to close. limit bounds one write. A vote waits at most for one
@@ -29,6 +30,9 @@ func NewGuard(store Store, limit time.Duration) *Guard {
 // before the guard is used, and f must not wait.
 func (g *Guard) OnWrite(f func(votes int, took time.Duration, err error)) { g.writer.wrote = f }
 
+// RefuseUnknown has votes refused whose key the store has no record of. It is called before the guard is used.
+func (g *Guard) RefuseUnknown() { g.knownOnly = true }
+
 // Check returns nil if votes can be recorded now, and else why not: an ErrContradicted until the process ends, once there was one.
 func (g *Guard) Check(ctx context.Context) error {
 	return errors.Join(g.writer.contradicted(), g.writer.store.Check(ctx))
@@ -37,7 +41,7 @@ func (g *Guard) Check(ctx context.Context) error {
 // Permit allows the key to sign the request, once, and first puts on record what can be slashed. The vote may be
 // on record even if Permit fails; nothing may then be signed, and asking again is safe.
 //
-// The error is a problem.Slashable with the rule's reason, wrapping ErrRefused; a problem.StoreUnavailable, wrapping
+// The error is a problem.Slashable with the rule's reason, wrapping ErrRefused or ErrUnknownKey; a problem.StoreUnavailable, wrapping
 // ErrUnavailable, ErrOutcomeUnknown or ErrContradicted; or a problem.Overloaded if ctx leaves less time than one write may take.
 func (g *Guard) Permit(ctx context.Context, key bls.PublicKey, req eth2.Request) (Permit, error) {
 	var permit [1]Permit
@@ -93,7 +97,7 @@ func (g *Guard) record(ctx context.Context, keys []bls.PublicKey, vote Vote, roo
 	}
 	claims := make([]Claim, len(keys))
 	for i, key := range keys {
-		claims[i] = Claim{Key: key, Vote: vote}
+		claims[i] = Claim{Key: key, Vote: vote, KnownOnly: g.knownOnly}
 	}
 	for i, t := range g.writer.submit(ctx, claims...) {
 		<-t.done
@@ -118,14 +122,21 @@ func (t *ticket) refusal() error {
 		return t.err
 	case t.outcome.Err != nil:
 		return unrecorded(t.outcome.Err)
-	case t.outcome.Standing == t.claim.Vote:
+	case t.outcome.Permits(t.claim.Vote):
 		return nil
 	}
 	v := Judge(t.outcome.Standing, t.claim.Vote)
-	if v.Allowed() {
-		return unrecorded(errors.New("the store did not record a vote that the rule allows"))
+	switch {
+	case !v.Allowed():
+		return problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
+	case t.outcome.Above != nil:
+		return problem.Wrap(problem.Slashable, ErrRefused, t.outcome.Above.Judge(t.claim.Vote).Reason())
+	case t.claim.KnownOnly && t.outcome.Standing == nil:
+		return problem.Wrap(problem.Slashable, ErrUnknownKey, "the slashing protection store has no record of this key, and "+
+			"anti_slashing.unknown_keys is refuse: import its history, or for a key that has never signed run containment-chamber slashing init --key "+
+			t.claim.Key.String())
 	}
-	return problem.Wrap(problem.Slashable, ErrRefused, v.Reason())
+	return unrecorded(errors.New("the store did not record a vote that the rule allows"))
 }
 
 // unrecorded is the answer to a write that failed. An error that does not say that nothing was stored is taken for

@@ -46,4 +46,16 @@ type Ledger interface {
 	// Each calls f with every record in the order of their keys, and ends with f's first error. Votes recorded meanwhile may
 	// or may not be seen.
 	Each(ctx context.Context, f func(Record) error) error
+
+	// SetHighWatermark sets the high watermark of each key named, or that of all keys, also of those to come, if keys is nil;
+	// NoHighWatermark removes it. No Advance that begins after its return, in whatever process, permits a claim above. It is
+	// done for all keys or for none, unless the store says otherwise of itself; it can always be repeated. A key that has nothing
+	// but a high watermark has no record.
+	SetHighWatermark(ctx context.Context, keys []bls.PublicKey, h HighWatermark) error
+
+	// HighWatermark returns that of all keys. It is cheap, unlike KeyHighWatermarks.
+	HighWatermark(ctx context.Context) (HighWatermark, error)
+
+	// KeyHighWatermarks returns those of single keys that have one.
+	KeyHighWatermarks(ctx context.Context) (map[bls.PublicKey]HighWatermark, error)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
 // signer signs what was granted. Its errors are refusals of package problem; it is safe for concurrent use.
@@ -37,15 +38,17 @@ type policies interface {
 	Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error)
 }
 
-// Deps are what the calls need. All but Canaries are required.
+// Deps are what the calls need. All but Canaries and HighWatermark are required.
 type Deps struct {
 	Network  *eth2.Network
 	Policies policies
 	Signer   signer
 	Keys     keys
-	Canaries []bls.PublicKey       // keys that nobody should ever ask for
-	Log      *zap.Logger           // one line per signing request
-	Registry prometheus.Registerer // gets containment_signing_…, containment_slashing_… and containment_canary_…
+	Canaries []bls.PublicKey // keys that nobody should ever ask for
+	// HighWatermark reads that of all keys; nil where nothing is recorded.
+	HighWatermark func(ctx context.Context) (slashing.HighWatermark, error)
+	Log           *zap.Logger           // one line per signing request
+	Registry      prometheus.Registerer // gets containment_signing_…, containment_slashing_… and containment_canary_…
 }
 
 // API answers the calls.

@@ -1,12 +1,32 @@
 package eth2
 
 import (
-	"io"
+	"encoding/json"
 	"net/http"
+	"strconv"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
-// highWatermark answers as a signer does whose operator has set no limit above which nothing is signed: there is no way to set one.
-func (a *API) highWatermark(w http.ResponseWriter, _ *http.Request) {
+// highWatermark tells the greatest heights that are signed, of those that are limited.
+func (a *API) highWatermark(w http.ResponseWriter, r *http.Request) {
+	high := slashing.NoHighWatermark()
+	if a.deps.HighWatermark != nil {
+		var err error
+		if high, err = a.deps.HighWatermark(r.Context()); err != nil {
+			api.WriteProblem(w, problem.Wrap(problem.StoreUnavailable, err, "the slashing protection store is unavailable"))
+			return
+		}
+	}
+	limits := make(map[string]string, 2)
+	if high.Epoch < slashing.MaxHeight {
+		limits["epoch"] = strconv.FormatUint(high.Epoch, 10)
+	}
+	if high.Slot < slashing.MaxHeight {
+		limits["slot"] = strconv.FormatUint(high.Slot, 10)
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = io.WriteString(w, "{}") // a caller that is gone does not want it
+	_ = json.NewEncoder(w).Encode(limits) // a caller that is gone does not want it
 }

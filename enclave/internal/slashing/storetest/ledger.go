@@ -28,6 +28,10 @@ func RunLedger(t *testing.T, fresh func(t *testing.T) Place) {
 		{"merge agrees with the rule", testMergeProperty},
 		{"many records", testMany},
 		{"merge while signing", testMergeRace},
+		{"known by merge", testKnownByMerge},
+		{"high watermark", testHighWatermark},
+		{"high watermark stays", testHighWatermarkStays},
+		{"high watermark while signing", testHighWatermarkRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.test(t, fresh(t)) })
 	}
@@ -42,13 +46,20 @@ func ledger(t *testing.T, p Place) slashing.Ledger {
 	return l
 }
 
+// ledgerOf opens a ledger that the test closes itself.
+func ledgerOf(t *testing.T, p Place) slashing.Ledger {
+	t.Helper()
+	l, ok := p.Open().(slashing.Ledger)
+	if !ok {
+		t.Fatal("the store is no Ledger")
+	}
+	return l
+}
+
 func testIdentity(t *testing.T, p Place) {
 	var ids []string
 	for range 2 {
-		l, ok := p.Open().(slashing.Ledger)
-		if !ok {
-			t.Fatal("the store is no Ledger")
-		}
+		l := ledgerOf(t, p)
 		id, err := l.Identify(t.Context())
 		if err != nil || len(id.ID) != 32 || id.Pinned || id.ValidatorsRoot != (eth2.Root{}) {
 			t.Errorf("identity %+v, %v", id, err)

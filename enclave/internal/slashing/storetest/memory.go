@@ -21,6 +21,8 @@ type Memory struct {
 	mu     sync.Mutex
 	last   map[place]slashing.Vote
 	id     slashing.Identity
+	all    slashing.HighWatermark
+	single map[bls.PublicKey]slashing.HighWatermark
 	closed bool
 }
 
@@ -39,7 +41,8 @@ func placeOf(c slashing.Claim) place {
 func NewMemory() *Memory {
 	return &Memory{
 		last: make(map[place]slashing.Vote),
-		id:   slashing.Identity{ID: fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())}, //nolint:gosec // not for secrets
+		all:  slashing.NoHighWatermark(), single: make(map[bls.PublicKey]slashing.HighWatermark),
+		id: slashing.Identity{ID: fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())}, //nolint:gosec // not for secrets
 	}
 }
 
@@ -52,13 +55,64 @@ func (m *Memory) Advance(ctx context.Context, claims []slashing.Claim) ([]slashi
 	defer m.mu.Unlock()
 	outcomes := make([]slashing.Outcome, len(claims))
 	for i, c := range claims {
-		p := placeOf(c)
-		if slashing.Judge(m.last[p], c.Vote).Allowed() {
-			m.last[p] = c.Vote
-		}
-		outcomes[i].Standing = m.last[p]
+		outcomes[i] = m.advance(c)
 	}
 	return outcomes, nil
+}
+
+// advance is one claim. The mutex is held.
+func (m *Memory) advance(c slashing.Claim) slashing.Outcome {
+	p, known := placeOf(c), m.record(c.Key)
+	high := m.all
+	if own, ok := m.single[c.Key]; ok {
+		high = high.Lower(own)
+	}
+	switch {
+	case !high.Judge(c.Vote).Allowed():
+		return slashing.Outcome{Standing: m.last[p], Above: &high}
+	case c.KnownOnly && known.Attestation == nil && known.Block == nil:
+	case slashing.Judge(m.last[p], c.Vote).Allowed():
+		m.last[p] = c.Vote
+	}
+	return slashing.Outcome{Standing: m.last[p]}
+}
+
+// SetHighWatermark implements slashing.Ledger.
+func (m *Memory) SetHighWatermark(ctx context.Context, keys []bls.PublicKey, h slashing.HighWatermark) error {
+	if err := m.Check(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if keys == nil {
+		m.all = h
+	}
+	for _, key := range keys {
+		if m.single[key] = h; h == slashing.NoHighWatermark() {
+			delete(m.single, key)
+		}
+	}
+	return nil
+}
+
+// HighWatermark implements slashing.Ledger.
+func (m *Memory) HighWatermark(ctx context.Context) (slashing.HighWatermark, error) {
+	if err := m.Check(ctx); err != nil {
+		return slashing.HighWatermark{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.all, nil
+}
+
+// KeyHighWatermarks implements slashing.Ledger.
+func (m *Memory) KeyHighWatermarks(ctx context.Context) (map[bls.PublicKey]slashing.HighWatermark, error) {
+	if err := m.Check(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.single), nil
 }
 
 // Identify implements slashing.Ledger.

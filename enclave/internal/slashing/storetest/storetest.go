@@ -27,6 +27,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		{"kinds and keys are apart", testApart},
 		{"batch", testBatch},
 		{"height is bounded", testHeight},
+		{"known keys only", testKnownOnly},
 		{"survives reopening", testReopen},
 		{"ended context", testEndedContext},
 		{"closed", testClosed},
