@@ -163,13 +163,14 @@ type recorder struct {
 	passed map[uint32][]byte
 }
 
-// record forwards the parent's ports from the enclave's directory to the parent's, and the enclave's the other way.
-func record(t *testing.T, enclaveSide, parentSide string) *recorder {
+// record forwards the parent's ports, those of routes included, from the enclave's directory to the parent's, and the enclave's the
+// other way.
+func record(t *testing.T, enclaveSide, parentSide string, routes ...uint32) *recorder {
 	t.Helper()
 	r := &recorder{passed: map[uint32][]byte{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
-	for _, p := range []uint32{wire.PortLogs, wire.PortBoot} {
+	for _, p := range append(routes, wire.PortLogs, wire.PortBoot) {
 		r.forward(ctx, t, &all, unixvsock.Dir(enclaveSide), unixvsock.Dir(parentSide), p)
 	}
 	for _, p := range []uint32{wire.PortAPI, wire.PortHealth, wire.PortMetrics} {
@@ -236,4 +237,10 @@ func (r *recorder) find(secret []byte) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+func (r *recorder) contains(port uint32, secret []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Contains(r.passed[port], secret)
 }

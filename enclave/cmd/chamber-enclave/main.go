@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // the public authorities: an enclave image has no files of a system
+
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
 )
 
@@ -22,7 +24,7 @@ func main() { os.Exit(run(context.Background(), os.Stderr)) }
 func run(ctx context.Context, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	stores := map[string]app.OpenStore{"postgres": app.Postgres}
+	stores := map[string]app.OpenStore{"postgres": app.Postgres(app.NoCredentials)}
 	err := app.Run(ctx, app.Options{Platform: app.Nitro(stores)})
 	if err == nil {
 		return 0

@@ -2,12 +2,25 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 )
+
+// Credentials finds the AWS credentials of this process, asking by dial what is asked over a network.
+type Credentials func(ctx context.Context, region string, dial egress.DialFunc) (aws.CredentialsProvider, error)
+
+// NoCredentials is for a process that has none.
+func NoCredentials(context.Context, string, egress.DialFunc) (aws.CredentialsProvider, error) {
+	return nil, errors.New("this binary has no source of AWS credentials")
+}
 
 // dial is the way out: the route table in an enclave, elsewhere the network.
 func (s *signer) dial() egress.DialFunc {
@@ -17,17 +30,41 @@ func (s *signer) dial() egress.DialFunc {
 	return s.options.Platform.Direct
 }
 
-// Postgres is the OpenStore of anti_slashing.backend postgres.
-func Postgres(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error) {
-	cas, err := c.CAs()
-	if err != nil {
-		return nil, err
+// Postgres makes the OpenStore of anti_slashing.backend postgres.
+func Postgres(find Credentials) OpenStore {
+	return func(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error) {
+		cas, err := c.CAs()
+		if err != nil {
+			return nil, err
+		}
+		o := postgres.Options{
+			URL: c.URL, CAs: cas, Dial: dial, ForceIPv4: c.ForceIPv4, PoolSize: c.PoolSize, Timeout: c.WriteTimeout, CheckOnly: c.Migrate == "check",
+		}
+		if c.PasswordSource == "rds_iam" {
+			if o.Password, err = rdsTokens(ctx, find, c, dial); err != nil {
+				return nil, err
+			}
+		}
+		s, err := postgres.Open(ctx, o)
+		if err != nil {
+			return nil, err // and not a Store that holds a nil
+		}
+		return s, nil
 	}
-	s, err := postgres.Open(ctx, postgres.Options{
-		URL: c.URL, CAs: cas, Dial: dial, ForceIPv4: c.ForceIPv4, PoolSize: c.PoolSize, Timeout: c.WriteTimeout, CheckOnly: c.Migrate == "check",
-	})
+}
+
+// rdsTokens makes a password for each new connection: a signed request that RDS takes for 15 minutes
+// (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html). A connection stays when its token has expired.
+func rdsTokens(ctx context.Context, find Credentials, c config.AntiSlashing, dial egress.DialFunc) (func(context.Context, postgres.Target) (string, error), error) {
+	provider, err := find(ctx, c.AWSRegion(), dial)
 	if err != nil {
-		return nil, err // and not a Store that holds a nil
+		return nil, fmt.Errorf("anti_slashing.password_source: %w", err)
 	}
-	return s, nil
+	return func(ctx context.Context, t postgres.Target) (string, error) {
+		token, err := auth.BuildAuthToken(ctx, t.Address(), c.AWSRegion(), t.User, provider)
+		if err != nil {
+			return "", fmt.Errorf("token of anti_slashing.password_source rds_iam: %w", err)
+		}
+		return token, nil
+	}, nil
 }

@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
+)
+
+// remoteStore is a slashing store that is reached through the parent.
+type remoteStore struct {
+	settings string   // of anti_slashing
+	port     int      // of the server, on localhost
+	environ  []string // of the signer
+	secrets  []string // which the parent must not see
+}
+
+func postgresStore(t *testing.T) remoteStore {
+	t.Helper()
+	server, err := postgrestest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	_, url, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return remoteStore{
+		settings: fmt.Sprintf("backend: postgres, url: %q, ca_pem: %q", url, strings.ReplaceAll(string(server.CAPEM()), "\n", " ")),
+		port:     server.Port(), secrets: []string{postgrestest.Password, "INSERT INTO"},
+	}
+}
+
+// TestStoreBehindTheParent: a signer in an enclave reaches its store by the route table alone, and the parent that carries the bytes
+// sees neither the password nor a statement.
+func TestStoreBehindTheParent(t *testing.T) {
+	if testing.Short() { // databases are services
+		return
+	}
+	const routePort = 8001
+	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore} {
+		t.Run(name, func(t *testing.T) {
+			store, dir, ports := make(t), shortDir(t), freePorts(t, 4)
+			enclaveSide, parentSide := filepath.Join(dir, "e"), filepath.Join(dir, "p")
+			var configs []string
+			for _, side := range []string{parentSide, enclaveSide} {
+				config := splitWorld(t, dir, side, ports)
+				text, err := os.ReadFile(config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, config, strings.NewReplacer(
+					fmt.Sprintf("backend: sqlite, sqlite: {path: %s/slashing.sqlite}", dir), store.settings,
+					"tee: {", fmt.Sprintf("tee: {egress: [{name: store, host: localhost, port: %d, vsock_port: %d}], ", store.port, routePort),
+				).Replace(string(text)))
+				configs = append(configs, config)
+			}
+			r := record(t, enclaveSide, parentSide, routePort)
+			start(t, "containment-chamber-enclave-proxy", "run", "-c", configs[0])
+			signer := start(t, "containment-chamber", "server", "-c", configs[1])
+			awaitReady(t, newClient(t), fmt.Sprintf("http://127.0.0.1:%d", ports[0]), signer)
+			client := attestedClient(t, dir)
+			sign := fmt.Sprintf("https://127.0.0.1:%d/api/v1/eth2/sign/%s", ports[2], interopPublic)
+			if status, body := call(t, client, http.MethodPost, sign, vote(10, 11)); status != http.StatusOK {
+				t.Errorf("sign: %d %s", status, body)
+			}
+			if status, body := call(t, client, http.MethodPost, sign, vote(9, 12)); status != http.StatusPreconditionFailed || !strings.Contains(body, "surrounds") {
+				t.Errorf("surrounding vote: %d %s", status, body)
+			}
+			if r.size(routePort) == 0 {
+				t.Error("nothing went by the route")
+			}
+			for _, secret := range store.secrets {
+				if r.contains(routePort, []byte(secret)) { // the configuration, which it sends itself, may hold it
+					t.Errorf("%q passed the parent in clear", secret)
+				}
+			}
+		})
+	}
+}
