@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
@@ -39,8 +40,8 @@ type door struct {
 	room    int       // the most connections when the last one came
 	waiting int       // requests of all that are open
 
-	displaced, refused prometheus.Counter
-	now, limit         prometheus.Gauge
+	displaced, refused, expired prometheus.Counter
+	now, limit                  prometheus.Gauge
 }
 
 // conn is a connection of a door. The fields are guarded by the door's mutex.
@@ -50,6 +51,9 @@ type conn struct {
 	place   *list.Element // nil when it is counted no longer
 	served  int           // requests that are being served; above one only in HTTP/2
 	waiting int           // requests that have come and are not: their bodies or answers are under way
+
+	expires time.Time   // when it is cut, if timer is set
+	timer   *time.Timer // nil if its end is not known
 }
 
 // Accept implements net.Listener.
@@ -103,6 +107,9 @@ func (d *door) forget(c *conn) {
 		d.open.Remove(c.place)
 		d.waiting -= c.waiting
 		c.place = nil
+		if c.timer != nil {
+			c.timer.Stop()
+		}
 		d.now.Set(float64(d.open.Len()))
 	}
 }
@@ -182,8 +189,8 @@ func connection(ctx context.Context) *conn {
 }
 
 type connectionMetrics struct {
-	open, limit        *prometheus.GaugeVec
-	displaced, refused *prometheus.CounterVec
+	open, limit                 *prometheus.GaugeVec
+	displaced, refused, expired *prometheus.CounterVec
 }
 
 func newConnectionMetrics() connectionMetrics {
@@ -199,11 +206,12 @@ func newConnectionMetrics() connectionMetrics {
 		limit:     gauge("_limit", "The most open connections, by listener, as of the last that came."),
 		displaced: counter("displaced", "Connections closed to make room, the longest waiting for their peers, by listener."),
 		refused:   counter("refused", "Connections closed at once because requests of all others were being served, by listener."),
+		expired:   counter("expired", "Connections cut because the evidence that their handshake showed has ended, by listener."),
 	}
 }
 
 func (m connectionMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.open, m.limit, m.displaced, m.refused}
+	return []prometheus.Collector{m.open, m.limit, m.displaced, m.refused, m.expired}
 }
 
 func (l *Limits) door(name string, inner net.Listener) *door {
@@ -211,7 +219,7 @@ func (l *Limits) door(name string, inner net.Listener) *door {
 	return &door{
 		Listener: inner, most: l.most,
 		now: m.open.WithLabelValues(name), limit: m.limit.WithLabelValues(name),
-		displaced: m.displaced.WithLabelValues(name), refused: m.refused.WithLabelValues(name),
+		displaced: m.displaced.WithLabelValues(name), refused: m.refused.WithLabelValues(name), expired: m.expired.WithLabelValues(name),
 	}
 }
 

@@ -57,7 +57,7 @@ func overTLS(t *testing.T, l *Limits, h http.Handler) (string, *http.Transport) 
 
 // TestHTTP2 sends bodies of many sizes at once beside peers who send theirs slowly, all on few connections.
 func TestHTTP2(t *testing.T) {
-	const places, parked, requests = 300, 400, 300
+	const places, parked, requests = 60, 100, 100
 	l := limits(t, places)
 	url, transport := overTLS(t, l, http.HandlerFunc(echo))
 	client := &http.Client{Transport: transport}

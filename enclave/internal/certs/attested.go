@@ -163,11 +163,20 @@ func (t *Attested) untilRotation() time.Duration {
 	return max(due.Sub(t.opts.Now()), firstPause)
 }
 
-// GetCertificate is for [tls.Config]. It fails without a certificate or with an expired one.
-func (t *Attested) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// expiring is a connection that can be told when to end.
+type expiring interface{ Expire(at time.Time) }
+
+// GetCertificate is for [tls.Config]. It fails without a certificate or with an expired one. A connection that can be told ends
+// with the certificate that its handshake shows: nobody goes on to talk to what is no longer proved.
+func (t *Attested) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c, err := t.valid()
 	if err != nil {
 		return nil, err
+	}
+	if hello != nil {
+		if conn, ok := hello.Conn.(expiring); ok {
+			conn.Expire(c.notAfter)
+		}
 	}
 	return c.cert, nil
 }

@@ -1,0 +1,314 @@
+package slashing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// desk is the calls over a store in memory, which belongs to hoodi.
+type desk struct {
+	t     *testing.T
+	store *storetest.Memory
+	api   *API
+	mux   *http.ServeMux
+	lines *observer.ObservedLogs
+	root  string
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	store := storetest.NewMemory()
+	return deskOf(t, store, store)
+}
+
+func deskOf(t *testing.T, ledger slashing.Ledger, store *storetest.Memory) *desk {
+	t.Helper()
+	n, err := eth2.NetworkByName("hoodi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Pin(t.Context(), n.ValidatorsRoot); err != nil {
+		t.Fatal(err)
+	}
+	core, lines := observer.New(zapcore.InfoLevel)
+	d := &desk{t: t, store: store, lines: lines, mux: http.NewServeMux(), root: fmt.Sprintf("0x%x", n.ValidatorsRoot[:])}
+	d.api = New(admin.New(ledger, n, "memory"), zap.New(core))
+	d.api.Register(d.mux)
+	return d
+}
+
+func (d *desk) ask(method, path, body string) *httptest.ResponseRecorder {
+	d.t.Helper()
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	w := httptest.NewRecorder()
+	api.Routes(d.mux).ServeHTTP(w, httptest.NewRequestWithContext(d.t.Context(), method, path, r))
+	return w
+}
+
+// json asks for what is answered with JSON.
+func (d *desk) json(method, path, body string) any {
+	d.t.Helper()
+	w := d.ask(method, path, body)
+	var v any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json; charset=utf-8" {
+		d.t.Errorf("%s %s: %d %s %s: %v", method, path, w.Code, w.Header().Get("Content-Type"), w.Body, err)
+	}
+	return v
+}
+
+func (d *desk) same(got any, want string) {
+	d.t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(want), &v); err != nil {
+		d.t.Fatal(err)
+	}
+	if diff := cmp.Diff(v, got); diff != "" {
+		d.t.Errorf("want -, got +\n%s", diff)
+	}
+}
+
+// file is an interchange file of hoodi.
+func (d *desk) file(entries ...string) string {
+	return `{"metadata": {"interchange_format_version": "5", "genesis_validators_root": "` + d.root + `"}, "data": [` + strings.Join(entries, ",") + `]}`
+}
+
+func history(key byte, blocks, attestations string) string {
+	return `{"pubkey": "` + public(key) + `", "signed_blocks": [` + blocks + `], "signed_attestations": [` + attestations + `]}`
+}
+
+func public(key byte) string { return bls.PublicKey{key}.String() }
+
+// server serves the calls as a signer does, and returns a client of it.
+func (d *desk) server() *admin.Client {
+	d.t.Helper()
+	server := httptest.NewServer(api.Routes(d.mux))
+	d.t.Cleanup(server.Close)
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return admin.NewClient(base, server.Client())
+}
+
+func TestCalls(t *testing.T) {
+	d := newDesk(t)
+	zero := "0x" + strings.Repeat("00", 32)
+	got := d.json("POST", "/api/v1/slashing/import", d.file(
+		history(1, `{"slot": "7", "signing_root": "`+zero+`"}`, ``), history(2, ``, `{"source_epoch": "2", "target_epoch": "3"}`)))
+	d.same(got, `{"keys": [
+		{"pubkey": "`+public(1)+`", "result": "new", "after": {"block": {"slot": "7", "signing_root": "`+zero+`"}}},
+		{"pubkey": "`+public(2)+`", "result": "new", "after": {"attestation": {"source_epoch": "2", "target_epoch": "3"}}}],
+		"summary": {"dry_run": false, "attestations": 1, "blocks": 1, "new": 2, "raised": 0, "unchanged": 0}}`)
+	got = d.json("POST", "/api/v1/slashing/raise?dry_run=true", ` {"keys": [ "`+public(2)[2:]+`" ], "slot": "9" } `)
+	d.same(got, `{"keys": [{"pubkey": "`+public(2)+`", "result": "raised",
+		"before": {"attestation": {"source_epoch": "2", "target_epoch": "3"}},
+		"after": {"attestation": {"source_epoch": "2", "target_epoch": "3"}, "block": {"slot": "9"}}}],
+		"summary": {"dry_run": true, "attestations": 0, "blocks": 0, "new": 0, "raised": 1, "unchanged": 0}}`)
+	got = d.json("POST", "/api/v1/slashing/init?dry_run=false", `{"keys": ["`+public(3)+`", "`+public(2)+`"]}`)
+	d.same(got, `{"keys": [
+		{"pubkey": "`+public(3)+`", "result": "new", "after": {"attestation": {"source_epoch": "0", "target_epoch": "0"}, "block": {"slot": "0"}}},
+		{"pubkey": "`+public(2)+`", "result": "unchanged", "after": {"attestation": {"source_epoch": "2", "target_epoch": "3"}}}],
+		"summary": {"dry_run": false, "attestations": 0, "blocks": 0, "new": 1, "raised": 0, "unchanged": 1}}`)
+	got = d.json("PUT", "/api/v1/slashing/high-watermark", `{"slot": "100"}`)
+	d.same(got, `{"all": {"slot": "100"}, "keys": []}`)
+	got = d.json("PUT", "/api/v1/slashing/high-watermark", `{"slot": "90", "epoch": "3", "keys": ["`+public(2)+`"]}`)
+	d.same(got, `{"all": {"slot": "100"}, "keys": [{"pubkey": "`+public(2)+`", "slot": "90", "epoch": "3"}]}`)
+	d.same(d.json("GET", "/api/v1/slashing/high-watermark", ""), `{"all": {"slot": "100"}, "keys": [{"pubkey": "`+public(2)+`", "slot": "90", "epoch": "3"}]}`)
+	status := d.json("GET", "/api/v1/slashing/status", "").(map[string]any)
+	id, _ := status["store_id"].(string)
+	d.same(status, `{"backend": "memory", "store_id": "`+id+`", "network": "hoodi", "genesis_validators_root": "`+d.root+`",
+		"keys": 3, "attestations": 2, "blocks": 2, "highest_source_epoch": "2", "highest_target_epoch": "3", "highest_slot": "7",
+		"high_watermark": {"slot": "100"}, "high_watermark_keys": 1}`)
+	d.same(d.json("DELETE", "/api/v1/slashing/high-watermark", `{"keys": ["`+public(2)+`"]}`), `{"all": {"slot": "100"}, "keys": []}`)
+	d.same(d.json("DELETE", "/api/v1/slashing/high-watermark", ""), `{"all": {}, "keys": []}`)
+	exported := d.json("GET", "/api/v1/slashing/export", "").(map[string]any)
+	if data := exported["data"].([]any); len(data) != 3 {
+		t.Errorf("exported %v", data)
+	}
+	if all := d.lines.FilterMessage("slashing protection request").FilterField(zap.Int("status", 200)).All(); len(all) != 10 {
+		t.Errorf("%d lines, want one for each of 10 calls", len(all))
+	}
+}
+
+// refused checks that an answer is a refusal in the form of every other, and that the log has its line.
+func (d *desk) refused(w *httptest.ResponseRecorder, code int, want string) {
+	d.t.Helper()
+	var got struct {
+		Code           int
+		Message, Error string
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != code || got.Code != code || got.Message != got.Error || !strings.Contains(got.Message, want) {
+		d.t.Errorf("%d %s (%v), want %d with %q", w.Code, w.Body, err, code, want)
+	}
+	if lines := d.lines.TakeAll(); code != http.StatusNotFound && (len(lines) != 1 || lines[0].ContextMap()["status"] != int64(code)) {
+		d.t.Errorf("%d %q: lines %v", code, want, lines)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	d := newDesk(t)
+	d.api.most = 4 << 10
+	before := d.file(history(1, `{"slot": 5}`, `{"source_epoch": 3, "target_epoch": 4}`))
+	d.json("POST", "/api/v1/slashing/import", before)
+	d.lines.TakeAll()
+	exported := d.ask("GET", "/api/v1/slashing/export", "").Body.String()
+	d.lines.TakeAll()
+
+	const imported, raise, begin, high = "POST /api/v1/slashing/import", "POST /api/v1/slashing/raise", "POST /api/v1/slashing/init", "PUT /api/v1/slashing/high-watermark"
+	const remove = "DELETE /api/v1/slashing/high-watermark"
+	huge := "9223372036854775808"
+	whole := d.file(history(1, `{"slot": 99}`, ``))
+	for _, test := range []struct {
+		call, body string
+		code       int
+		want       string
+	}{
+		{imported, "", 400, "the file ends in the middle"},
+		{imported, "garbage", 400, "not JSON near byte"},
+		{imported, whole[:len(whole)-20], 400, "the file ends in the middle"},
+		{imported, whole + "{}", 400, "something follows the end of the object"},
+		{imported, strings.Replace(whole, d.root, "0x"+strings.Repeat("ab", 32), 1), 403, "metadata.genesis_validators_root: the slashing protection store belongs to another network: the file is for"},
+		{imported, strings.Replace(whole, `"5"`, `"4"`, 1), 400, `version "4"; only version 5`},
+		{imported, d.file(history(1, `{"slot": 99}`, ``), history(2, `{"slot": -1}`, ``)), 400, `data[1].signed_blocks[0].slot: not a usable EIP-3076 interchange file: "-1" is negative; nothing was imported`},
+		{imported, d.file(history(1, `{"slot": "`+huge+`"}`, ``)), 400, "is above 9223372036854775807"},
+		{imported, d.file(history(1, `{"slot": 99, "slot": 1}`, ``)), 400, "slot: not a usable EIP-3076 interchange file: it is there twice"},
+		{imported, whole + strings.Repeat(" ", 4<<10), 413, "the file is larger than 4096 bytes; nothing was imported"},
+		{imported + "?dry_run=yes", whole, 400, "dry_run: want true or false"},
+		{imported + "?dry_run=", whole, 400, "dry_run: is empty"},
+		{imported + "?dry_run=true&dry_run=true", whole, 400, "dry_run: is given twice"},
+		{imported + "?dryrun=true", whole, 400, `unknown parameter "dryrun"`},
+		{imported + "?%zz", whole, 400, "the parameters in the URL cannot be read"},
+
+		{raise, "", 400, "want slot, or source_epoch and target_epoch"},
+		{raise, "x", 400, "body is not JSON"},
+		{raise, `{"slot": "1"`, 400, "body is not JSON"},
+		{raise, `{"slot": "1"} {}`, 400, "body is not JSON"},
+		{raise, `["1"]`, 400, "body is not a JSON object"},
+		{raise, `{"slot": 1}`, 400, "slot: want decimal digits in a string"},
+		{raise, `{"slot": null}`, 400, "slot: want decimal digits in a string"},
+		{raise, `{"slot": "-1"}`, 400, `slot: "-1" is negative`},
+		{raise, `{"slot": "+1"}`, 400, `slot: "+1" is not a whole decimal number`},
+		{raise, `{"slot": "0x1"}`, 400, `slot: "0x1" is not a whole decimal number`},
+		{raise, `{"slot": "1.0"}`, 400, `slot: "1.0" is not a whole decimal number`},
+		{raise, `{"slot": ""}`, 400, `slot: "" is not a whole decimal number`},
+		{raise, `{"slot": "` + huge + `"}`, 400, "slot: \"" + huge + `" is above 9223372036854775807`},
+		{raise, `{"slot": "` + strings.Repeat("9", 500) + `"}`, 400, "999\" is above"},
+		{raise, `{"slot": "1", "slot": "2"}`, 400, "slot: is given twice"},
+		{raise, `{"slot": "1", "sl\u006ft": "2"}`, 400, "slot: is given twice"},
+		{raise, `{"Slot": "1"}`, 400, `unknown field "Slot", want keys, slot, source_epoch, target_epoch`},
+		{raise, `{"slot": "1", "key": "` + public(1) + `"}`, 400, `unknown field "key"`},
+		{raise, `{"slot": "1", "keys": []}`, 400, "keys: is empty"},
+		{raise, `{"slot": "1", "keys": null}`, 400, "keys: want an array of public keys"},
+		{raise, `{"slot": "1", "keys": [1]}`, 400, "keys[0]: want a public key in a string"},
+		{raise, `{"slot": "1", "keys": ["` + public(1) + `", null]}`, 400, "keys[1]: want a public key in a string"},
+		{raise, `{"slot": "1", "keys": ["0x12"]}`, 400, "keys[0]: public key is not 96 hexadecimal digits"},
+		{raise, `{"slot": "1", "keys": ["` + public(1) + `", "` + strings.ToUpper(public(1)[2:]) + `"]}`, 400, "keys[1]: is given twice"},
+		{raise, `{"target_epoch": "1"}`, 400, "want slot, or source_epoch and target_epoch"},
+		{raise, `{"source_epoch": "9", "target_epoch": "8"}`, 400, "source_epoch 9 is above target_epoch 8"},
+		{raise + "?dry_run=1", `{"slot": "9"}`, 400, "dry_run: want true or false"},
+		{raise, `{"slot": "9"` + strings.Repeat(" ", api.MaxBody) + "}", 413, "body is larger than"},
+
+		{begin, "", 400, "keys: is missing"},
+		{begin, "{}", 400, "keys: is missing"},
+		{begin, `{"keys": []}`, 400, "keys: is empty"},
+		{begin, `{"keys": ["` + public(1) + `"], "slot": "5"}`, 400, `unknown field "slot", want keys`},
+
+		{high, "", 400, "want slot, or epoch, or both"},
+		{high, `{"keys": ["` + public(1) + `"]}`, 400, "want slot, or epoch, or both"},
+		{high, `{"epoch": 5}`, 400, "epoch: want decimal digits in a string"},
+		{high, `{"target_epoch": "5"}`, 400, `unknown field "target_epoch", want epoch, keys, slot`},
+		{high + "?dry_run=true", `{"epoch": "5"}`, 400, `unknown parameter "dry_run"`},
+		{remove, `{"slot": "5"}`, 400, `unknown field "slot", want keys`},
+		{remove, `{"keys": []}`, 400, "keys: is empty"},
+		{remove + "?key=" + public(1), "", 400, `unknown parameter "key"`},
+
+		{"GET /api/v1/slashing/status?x=1", "", 400, `unknown parameter "x"`},
+		{"GET /api/v1/slashing/export?key=1", "", 400, `unknown parameter "key"`},
+		{"GET /api/v1/slashing/high-watermark?x", "", 400, `unknown parameter "x"`},
+		{"GET /api/v1/slashing/", "", 404, "no such path"},
+	} {
+		method, path, _ := strings.Cut(test.call, " ")
+		d.refused(d.ask(method, path, test.body), test.code, test.want)
+	}
+	if got := d.ask("GET", "/api/v1/slashing/export", "").Body.String(); got != exported {
+		t.Errorf("a refused call changed the record: %s", got)
+	}
+	d.same(d.json("GET", "/api/v1/slashing/high-watermark", ""), `{"all": {}, "keys": []}`)
+}
+
+// cut is a store that fails in the middle of being read.
+type cut struct {
+	*storetest.Memory
+
+	after int
+	err   error
+}
+
+func (c *cut) Each(ctx context.Context, f func(slashing.Record) error) error {
+	left := c.after
+	return c.Memory.Each(ctx, func(r slashing.Record) error {
+		if left--; left < 0 {
+			return c.err
+		}
+		return f(r)
+	})
+}
+
+// TestAnExportThatFailsIsNotWhole: before its first byte it is a refusal, after that the connection breaks.
+func TestAnExportThatFailsIsNotWhole(t *testing.T) {
+	store := storetest.NewMemory()
+	failing := &cut{Memory: store, err: fmt.Errorf("%w: 10.0.0.7", slashing.ErrUnavailable)}
+	d := deskOf(t, failing, store)
+	records := make([]slashing.Record, 1000)
+	for i := range records {
+		records[i] = slashing.Record{Key: bls.PublicKey{byte(i), byte(i >> 8)}, Block: &slashing.Block{Slot: 1}}
+	}
+	if err := store.Merge(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	client := d.server()
+	var out strings.Builder
+	_, err := client.Export(t.Context(), &out)
+	if refused, ok := errors.AsType[*admin.RefusedError](err); !ok || refused.Status != 503 || refused.Message != "the slashing protection store did not answer" || out.Len() > 0 {
+		t.Errorf("before the first byte: %v, %d bytes", err, out.Len())
+	}
+	failing.after = 900
+	if _, err = client.Export(t.Context(), &out); err == nil || !strings.Contains(err.Error(), "it ends in the middle") || out.Len() == 0 {
+		t.Errorf("in the middle: %v, %d bytes", err, out.Len())
+	}
+	failing.after = 1000
+	out.Reset()
+	if _, err = client.Export(t.Context(), &out); err != nil || !json.Valid([]byte(out.String())) {
+		t.Errorf("whole: %v", err)
+	}
+	lines := d.lines.TakeAll()
+	if len(lines) != 3 || lines[0].Level != zapcore.WarnLevel || lines[1].ContextMap()["status"] != int64(503) || lines[2].ContextMap()["status"] != int64(200) {
+		t.Errorf("lines %v", lines)
+	}
+}
