@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/dynamodb/dynamodbtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
 )
 
@@ -15,7 +18,6 @@ import (
 type remoteStore struct {
 	settings string   // of anti_slashing
 	port     int      // of the server, on localhost
-	environ  []string // of the signer
 	secrets  []string // which the parent must not see
 }
 
@@ -40,6 +42,28 @@ func postgresStore(t *testing.T) remoteStore {
 	}
 }
 
+func dynamodbStore(t *testing.T) remoteStore {
+	t.Helper()
+	server, err := dynamodbtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	table, err := server.NewTable(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := net.SplitHostPort(server.Address())
+	port, _ := strconv.Atoi(text)
+	const secret = "canary/hush/4711"
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
+	return remoteStore{ // in clear, since DynamoDB Local has no TLS
+		settings: fmt.Sprintf("backend: dynamodb, region: eu-central-1, dynamodb: {table: %s, endpoint: 'http://localhost:%d'}", table, port),
+		port:     port, secrets: []string{secret},
+	}
+}
+
 // TestStoreBehindTheParent: a signer in an enclave reaches its store by the route table alone, and the parent that carries the bytes
 // sees neither the password nor a statement.
 func TestStoreBehindTheParent(t *testing.T) {
@@ -47,7 +71,7 @@ func TestStoreBehindTheParent(t *testing.T) {
 		return
 	}
 	const routePort = 8001
-	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore} {
+	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore, "dynamodb": dynamodbStore} {
 		t.Run(name, func(t *testing.T) {
 			store, dir, ports := make(t), shortDir(t), freePorts(t, 4)
 			enclaveSide, parentSide := filepath.Join(dir, "e"), filepath.Join(dir, "p")

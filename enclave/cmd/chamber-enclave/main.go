@@ -24,7 +24,9 @@ func main() { os.Exit(run(context.Background(), os.Stderr)) }
 func run(ctx context.Context, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	stores := map[string]app.OpenStore{"postgres": app.Postgres(app.NoCredentials)}
+	stores := map[string]app.OpenStore{
+		"postgres": app.Postgres(app.NoCredentials), "dynamodb": app.DynamoDB(app.NoCredentials),
+	}
 	err := app.Run(ctx, app.Options{Platform: app.Nitro(stores)})
 	if err == nil {
 		return 0

@@ -51,6 +51,7 @@ parent, over vsock, and everything that this process was given is ignored.`,
 func platform(cfg *config.Config) app.Platform {
 	stores := map[string]app.OpenStore{
 		"postgres": app.Postgres(awsCredentials),
+		"dynamodb": app.DynamoDB(awsCredentials),
 		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
 			return sqlite.Open(ctx, c.SQLite.Path)
 		},
@@ -60,7 +61,9 @@ func platform(cfg *config.Config) app.Platform {
 	}
 	switch cfg.TEE.Platform {
 	case "nitro":
-		return app.Nitro(map[string]app.OpenStore{"postgres": app.Postgres(app.NoCredentials)})
+		return app.Nitro(map[string]app.OpenStore{
+			"postgres": app.Postgres(app.NoCredentials), "dynamodb": app.DynamoDB(app.NoCredentials),
+		})
 	case "simulated":
 		return app.Platform{Name: "simulated", Stores: stores, TEE: &app.TEE{
 			Network: unixvsock.Dir(cfg.TEE.Simulated.SocketDir),

@@ -32,7 +32,7 @@ type alone struct {
 	done   chan error // run's result, once
 }
 
-func startAlone(t *testing.T, extra string) *alone {
+func startAlone(t *testing.T, extra string, environ ...string) *alone {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -46,7 +46,7 @@ func startAlone(t *testing.T, extra string) *alone {
 	a.write("keys/first.yaml", descriptorOf(secretKey))
 	a.write("config.yaml", strings.ReplaceAll(`{network: hoodi, server: {listen_port: 0}, metrics: {listen_address: 127.0.0.1, listen_port: 0}, log: {level: debug},
 key_sources: {filesystem: {paths: [DIR/keys]}}, anti_slashing: {backend: sqlite, sqlite: {path: DIR/s.sqlite}}`+extra+"}", "DIR", a.dir))
-	cfg, err := config.Load(config.Sources{Path: filepath.Join(a.dir, "config.yaml")})
+	cfg, err := config.Load(config.Sources{Path: filepath.Join(a.dir, "config.yaml"), Environ: environ})
 	if err != nil {
 		t.Fatal(err)
 	}

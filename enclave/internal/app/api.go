@@ -6,13 +6,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/openapi"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/reload"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
@@ -62,6 +65,9 @@ func (s *signer) openListeners(context.Context) error {
 		duties.RegisterBatch(mux)
 	}
 	reloads.Register(mux)
+	if err := s.serveSlashing(mux); err != nil {
+		return err
+	}
 	s.health.Register(mux)
 	openapi.Register(mux)
 	s.log.Debug("routes of the API", mux.field())
@@ -78,6 +84,22 @@ func (s *signer) openListeners(context.Context) error {
 		s.main.open(mux.handler()) // last: nothing is signed by a start that fails
 		s.house.onStop("main listener", s.stopMain)
 	}
+	return nil
+}
+
+// serveSlashing adds the operators' routes to the slashing store, if they are asked for.
+func (s *signer) serveSlashing(mux api.Router) error {
+	if !s.cfg.AntiSlashing.API {
+		return nil
+	}
+	if s.ledger == nil {
+		return fmt.Errorf("anti_slashing.api: anti_slashing.backend %s keeps no record", s.cfg.AntiSlashing.Backend)
+	}
+	network, err := NetworkOf(s.cfg)
+	if err != nil {
+		return err
+	}
+	slashing.New(admin.New(s.ledger, network, s.cfg.AntiSlashing.Backend), s.log.Named("slashing")).Register(mux)
 	return nil
 }
 
