@@ -21,16 +21,18 @@ var update = flag.Bool("update", false, "write the dependency list of the enclav
 
 // banned from the measured binary, each with its reason.
 var banned = map[string]string{
-	"modernc.org/sqlite":                         "the enclave has no disk: SQLite there is a database that forgets",
-	home + "enclave/internal/nsm/software":       "a software security module attests what it is told to",
-	home + "enclave/internal/slashing/noop":      "nothing measured may sign without a record",
-	home + "enclave/internal/slashing/sqlite":    "a record on a disk that ends with the enclave is none",
-	home + "enclave/internal/slashing/storetest": "for tests only",
-	home + "shared/attestation/issuer":           "it makes documents; the enclave's come from the device",
-	home + "shared/vsock/unixvsock":              "the enclave is reached over AF_VSOCK alone",
-	home + "shared/vsock/memvsock":               "for tests only",
-	"github.com/google/go-cmp":                   "for tests only",
-	"testing":                                    "for tests only",
+	"modernc.org/sqlite":                                     "the enclave has no disk: SQLite there is a database that forgets",
+	home + "enclave/internal/nsm/software":                   "a software security module attests what it is told to",
+	home + "enclave/internal/slashing/noop":                  "nothing measured may sign without a record",
+	home + "enclave/internal/slashing/sqlite":                "a record on a disk that ends with the enclave is none",
+	home + "enclave/internal/slashing/storetest":             "for tests only",
+	home + "enclave/internal/slashing/postgres/postgrestest": "for tests only",
+	home + "enclave/internal/slashing/dynamodb/dynamodbtest": "for tests only",
+	home + "shared/attestation/issuer":                       "it makes documents; the enclave's come from the device",
+	home + "shared/vsock/unixvsock":                          "the enclave is reached over AF_VSOCK alone",
+	home + "shared/vsock/memvsock":                           "for tests only",
+	"github.com/google/go-cmp":                               "for tests only",
+	"testing":                                                "for tests only",
 }
 
 // maxModules is how many modules our own code in the measured binary may import.

@@ -23,7 +23,7 @@ var reserved = []struct {
 	{
 		"net", regexp.MustCompile(`^Listen(TCP|UDP|Unix\w*|IP|Packet|MulticastUDP|Config)?$`),
 		"enclave",
-		[]string{"enclave/internal/app", "enclave/e2e"},
+		[]string{"enclave/internal/app", "enclave/internal/slashing/dynamodb/dynamodbtest", "enclave/e2e"},
 		"only app opens listeners",
 	},
 	{
