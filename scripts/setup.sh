@@ -1,7 +1,7 @@
 #!/bin/sh
-# Looks for what a build needs (Go, a C compiler, make), and with the argument "tests" for what the tests start (PostgreSQL); says
-# what is missing, and installs it where it can:
-# on Debian and Ubuntu with apt-get, Go itself as a module through the Go module proxy. Elsewhere it names the command that does.
+# Looks for what a build needs (Go, a C compiler, make), and with the argument "tests" for what the tests start (PostgreSQL, Java and
+# DynamoDB Local); says what is missing, and installs it where it can: on Debian and Ubuntu with apt-get, Go itself as a module
+# through the Go module proxy, DynamoDB Local with Maven into .cache. Elsewhere it names the command that does.
 # It changes nothing when nothing is missing.
 set -eu
 
@@ -44,18 +44,26 @@ has_postgres() {
 	command -v initdb >/dev/null 2>&1 && command -v postgres >/dev/null 2>&1
 }
 
+# java_version is empty where there is none: macOS has a java that only says where to get one.
+java_version() { java -version 2>&1 | sed -n 's/^[a-z]* version "\([0-9.]*\).*/\1/p'; }
+
+usable_java() { command -v java >/dev/null 2>&1 && at_least "$(java_version)" "$need_java"; }
+
+# has_dynamodb: DynamoDB Local was fetched, in the version that this tree names.
+has_dynamodb() { cmp -s scripts/dynamodb/SHA256SUMS "$cache/dynamodb-local/SHA256SUMS"; }
+
 # install_packages NAME...: with apt-get, as root or through sudo; otherwise says what to run.
 install_packages() {
 	if ! command -v apt-get >/dev/null 2>&1; then
 		case $(uname -s) in
-		Darwin) fail "missing: $*. Run: xcode-select --install; brew install go; for the tests: brew install postgresql" ;;
+		Darwin) fail "missing: $*. Run: xcode-select --install; brew install go; for the tests: brew install postgresql openjdk maven" ;;
 		esac
 		if command -v dnf >/dev/null 2>&1; then
-			fail "missing: $*. Run as root: dnf install golang gcc glibc-devel glibc-static make; for the tests: dnf install postgresql-server"
+			fail "missing: $*. Run as root: dnf install golang gcc glibc-devel glibc-static make; for the tests: dnf install postgresql-server java-21-openjdk-headless maven"
 		elif command -v apk >/dev/null 2>&1; then
-			fail "missing: $*. Run as root: apk add go gcc musl-dev make; for the tests: apk add postgresql"
+			fail "missing: $*. Run as root: apk add go gcc musl-dev make; for the tests: apk add postgresql openjdk21-jre-headless maven"
 		fi
-		fail "missing: $*. Install a C compiler with its headers, make, Go $need or later, and for the tests PostgreSQL"
+		fail "missing: $*. Install a C compiler with its headers, make, Go $need or later, and for the tests PostgreSQL, Java $need_java or later and Maven"
 	fi
 	if [ "$(id -u)" = 0 ]; then
 		sudo=
@@ -101,6 +109,33 @@ fetch_go() {
 	ln -s "$dir" "$cache/go"
 }
 
+# checksums of the files in a folder, as SHA256SUMS holds them.
+checksums() {
+	if command -v sha256sum >/dev/null 2>&1; then
+		(cd "$1" && LC_ALL=C && export LC_ALL && sha256sum ./*)
+	else
+		(cd "$1" && LC_ALL=C && export LC_ALL && shasum -a 256 ./*)
+	fi
+}
+
+# fetch_dynamodb fetches DynamoDB Local with all that it needs, and keeps it if every file is the one that this tree names.
+fetch_dynamodb() {
+	say "fetching DynamoDB Local with Maven into .cache, about 80 MB"
+	new=$cache/dynamodb-local.new
+	rm -rf "$new"
+	mvn -B -q --strict-checksums -f scripts/dynamodb/pom.xml -Dmaven.repo.local="$new/repository" \
+		dependency:copy-dependencies -DoutputDirectory="$new/lib" >"$log" 2>&1 || {
+		cat "$log" >&2
+		fail "DynamoDB Local could not be fetched; is Maven on a network with a repository?"
+	}
+	checksums "$new/lib" >"$new/SHA256SUMS"
+	diff scripts/dynamodb/SHA256SUMS "$new/SHA256SUMS" >&2 ||
+		fail "DynamoDB Local is not what scripts/dynamodb/SHA256SUMS names; whoever changes its version keeps $new/SHA256SUMS"
+	rm -rf "$new/repository" "$cache/dynamodb-local"
+	mv "$new" "$cache/dynamodb-local"
+}
+
+need_java=17 # of DynamoDB Local
 need=$(sed -n 's/^go //p' go.work)
 want=$(sed -n 's/^toolchain go//p' go.work)
 want=${want:-$need}
@@ -111,7 +146,11 @@ log=$cache/setup.log
 missing=
 compiles || missing="gcc libc6-dev"
 command -v make >/dev/null 2>&1 || missing="$missing make"
-[ "${1:-}" != tests ] || has_postgres || missing="$missing postgresql"
+if [ "${1:-}" = tests ]; then
+	has_postgres || missing="$missing postgresql"
+	usable_java || missing="$missing default-jre-headless"
+	has_dynamodb || command -v mvn >/dev/null 2>&1 || missing="$missing maven"
+fi
 go=go
 if usable_go "$cache/go/bin/go"; then
 	go=$cache/go/bin/go
@@ -125,6 +164,10 @@ if ! usable_go "$go"; then
 	fetch_go "$go"
 	go=$cache/go/bin/go
 	usable_go "$go" || fail "$go does not run"
+fi
+if [ "${1:-}" = tests ]; then
+	usable_java || fail "Java is version $(java_version), needed is $need_java or later, such as the package openjdk-$need_java-jre-headless"
+	has_dynamodb || fetch_dynamodb
 fi
 compiles || fail "the C compiler still cannot link a program"
 say "Go $(go_version "$go") ($(command -v "$go")), C compiler $(command -v "${CC:-cc}"), $(make --version | head -n 1)"

@@ -1,0 +1,129 @@
+// Package dynamodb keeps the last votes in an Amazon DynamoDB table, for any number of signers.
+package dynamodb
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
+)
+
+// ErrTable is the cause of every refusal of a table that is missing, of another form, would lose votes, or is another one than before.
+var ErrTable = errors.New("refused table")
+
+// DefaultConcurrency is how many requests are under way at once if Options do not say.
+const DefaultConcurrency = 64
+
+// Options say which table is opened, and how.
+type Options struct {
+	// Table is the table's name, or its ARN.
+	Table string
+	// Region is the table's AWS region. Nothing is taken from the environment.
+	Region string
+	// Endpoint is the URL of the service, empty for the region's public one.
+	Endpoint string
+	// Credentials sign the requests.
+	Credentials aws.CredentialsProvider
+	// Dial reaches the service: address is host:port with the host as in the endpoint's URL.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// RootCAs vouch for the service's certificate; nil are the system's.
+	RootCAs *x509.CertPool
+	// Timeout bounds a connection attempt, and each request, which in any case gets no more than half of the time that its context
+	// leaves: a request whose answer does not come is sent again. Zero is refused.
+	Timeout time.Duration
+	// Concurrency is the most requests under way at once, and so the most connections that are kept; 0 is DefaultConcurrency.
+	Concurrency int
+}
+
+// Store is a table of last votes: an item per validator key, and one more that says which store it is. The table is trusted: whoever
+// can write to it, or put an older copy in its place, can make signers vote twice.
+type Store struct {
+	client    *dynamodb.Client
+	transport *http.Transport // of client
+	table     string
+	timeout   time.Duration
+	id        string                                 // the store's identity as it was at Open
+	seen      atomic.Pointer[slashing.HighWatermark] // that of all keys as it was read last
+	slots     chan struct{}                          // holds a value for each request under way
+	hangUp    context.CancelFunc                     // ends connection attempts
+
+	mu     sync.Mutex // held while closed is read and calls is added to, so that Close misses no call
+	closed bool
+	calls  sync.WaitGroup
+}
+
+// Open checks the table, and marks one that is empty as a store. Errors name the table, never credentials.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := newStore(o)
+	if err == nil {
+		err = s.introduce(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("slashing table %s: %w", o.Table, err), s.Close())
+	}
+	return s, nil
+}
+
+// introduce learns whose table it is, and that it can be used.
+func (s *Store) introduce(ctx context.Context) error {
+	table, err := s.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkTable(table, s.table); err != nil {
+		return err
+	}
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	return s.checkRights(ctx)
+}
+
+// Check implements slashing.Store. It asks whether the table is still the same store, and writes nothing.
+func (s *Store) Check(ctx context.Context) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	_, err = s.meta(ctx)
+	return err
+}
+
+// Close implements slashing.Store.
+func (s *Store) Close() error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	s.hangUp()
+	s.transport.CloseIdleConnections()
+	return nil
+}
+
+// enter begins a call that Close waits for, until leave. Without an error nothing was sent, and nothing will be.
+func (s *Store) enter(ctx context.Context) (leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, fmt.Errorf("%w: the store is closed", slashing.ErrUnavailable)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, ctx.Err())
+	}
+	s.calls.Add(1)
+	return s.calls.Done, nil
+}

@@ -1,0 +1,167 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// describe asks what the table is like.
+func (s *Store) describe(ctx context.Context) (*types.TableDescription, error) {
+	var out *dynamodb.DescribeTableOutput
+	err := s.read(ctx, func(ctx context.Context) (err error) {
+		out, err = s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.table})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if out.Table == nil {
+		return nil, unavailable(errors.New("the service described no table"))
+	}
+	return out.Table, nil
+}
+
+// checkTable refuses a table that cannot hold the record, or could show an older one.
+func checkTable(t *types.TableDescription, name string) error {
+	if strings.HasPrefix(name, "arn:") && aws.ToString(t.TableArn) != name {
+		return fmt.Errorf("%w: the service calls it %s", ErrTable, aws.ToString(t.TableArn))
+	}
+	// A table whose settings are being changed can be used meanwhile.
+	if t.TableStatus != types.TableStatusActive && t.TableStatus != types.TableStatusUpdating {
+		return fmt.Errorf("%w: it is %s, want %s", ErrTable, t.TableStatus, types.TableStatusActive)
+	}
+	if err := checkKey(t); err != nil {
+		return err
+	}
+	// Two regions of such a table can each take a conflicting vote before they hear of the other's.
+	if (len(t.Replicas) > 0 || t.GlobalTableVersion != nil) && t.MultiRegionConsistency != types.MultiRegionConsistencyStrong {
+		return fmt.Errorf("%w: it is a global table whose regions agree only after a while, so that two of them can record two votes; "+
+			"want a table of one region, or multi-region strong consistency", ErrTable)
+	}
+	return nil
+}
+
+// checkKey wants the partition key "key", of binary, and no sort key.
+func checkKey(t *types.TableDescription) error {
+	var parts []string
+	for _, part := range t.KeySchema {
+		of := types.ScalarAttributeType("?")
+		for _, attribute := range t.AttributeDefinitions {
+			if aws.ToString(attribute.AttributeName) == aws.ToString(part.AttributeName) {
+				of = attribute.AttributeType
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%s %s (%s)", part.KeyType, aws.ToString(part.AttributeName), of))
+	}
+	const want = "HASH " + attrKey + " (B)"
+	if have := strings.Join(parts, ", "); have != want {
+		return fmt.Errorf("%w: its key is %s, want %s: a partition key named %q of type binary, and no sort key", ErrTable, have, want, attrKey)
+	}
+	return nil
+}
+
+// activePoll is how often a table is looked at that is not there yet. It takes some seconds.
+const activePoll = 250 * time.Millisecond
+
+// Make makes the table if there is none, and returns when it can be used: with on-demand capacity, deletion protection and
+// point-in-time recovery. A table that is there already is checked and stays as it is. It needs the right to create tables, besides a
+// signer's, and to switch on continuous backups.
+func Make(ctx context.Context, o Options) error {
+	s, err := newStore(o)
+	if err == nil {
+		err = s.makeTable(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("slashing table %s: %w", o.Table, err)
+	}
+	return errors.Join(err, s.Close())
+}
+
+func (s *Store) makeTable(ctx context.Context) error {
+	made, err := s.create(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.awaitTable(ctx); err != nil || !made {
+		return err
+	}
+	if err := s.backUp(ctx); err != nil {
+		return fmt.Errorf("the table was made, but point-in-time recovery could not be switched on, which must be done by hand: %w", err)
+	}
+	return nil
+}
+
+// create makes the table unless it is there.
+func (s *Store) create(ctx context.Context) (made bool, err error) {
+	err = s.write(ctx, func(ctx context.Context) error {
+		_, err := s.client.CreateTable(ctx, &dynamodb.CreateTableInput{
+			TableName:                 &s.table,
+			KeySchema:                 []types.KeySchemaElement{{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeHash}},
+			AttributeDefinitions:      []types.AttributeDefinition{{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeB}},
+			BillingMode:               types.BillingModePayPerRequest,
+			DeletionProtectionEnabled: aws.Bool(true),
+		})
+		if _, there := errors.AsType[*types.ResourceInUseException](err); there {
+			made = false
+			return nil
+		}
+		made = err == nil
+		return err
+	})
+	return made, err
+}
+
+// awaitTable returns when the table can be used.
+func (s *Store) awaitTable(ctx context.Context) error {
+	again := time.NewTicker(activePoll)
+	defer again.Stop()
+	for {
+		table, err := s.describe(ctx)
+		if err != nil && !errors.Is(err, ErrTable) { // one that was just made may not be there yet
+			return err
+		}
+		if err == nil && table.TableStatus != types.TableStatusCreating {
+			return checkTable(table, s.table)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return unavailable(fmt.Errorf("wait for the table: %w", ctx.Err()))
+		}
+	}
+}
+
+// backUp switches on point-in-time recovery, if the service knows it. Of a table that was just made it may not know backups yet.
+func (s *Store) backUp(ctx context.Context) error {
+	again := time.NewTicker(activePoll)
+	defer again.Stop()
+	for {
+		early := false
+		err := s.read(ctx, func(ctx context.Context) error { // what it changes may be changed twice
+			_, err := s.client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+				TableName:                        &s.table,
+				PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+			})
+			_, early = errors.AsType[*types.ContinuousBackupsUnavailableException](err)
+			if said, ok := errors.AsType[answer](err); ok && said.ErrorCode() == "UnknownOperationException" {
+				return nil // a DynamoDB for tests
+			}
+			return err
+		})
+		if !early {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
