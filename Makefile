@@ -10,18 +10,24 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 2s
 # Such as -figures plain,burst; build/bench -h lists them.
 BENCHFLAGS ?=
+# How long the storm is: kills for each store, conflicting pairs, and how long PostgreSQL is stopped.
+KILLS ?= 1000
+PAIRS ?= 1000000
+PAUSE ?= 20s
 
 # Tools are pinned here and nowhere else.
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK := v1.8.0
 TOOLS := .cache/tools
 LINTER := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
+TOXIPROXY := v2.12.0
+BADNET := $(TOOLS)/toxiproxy-server
 
 # GOWORK=off because it changes the binary's bytes, and images are built so; the rest makes builds repeatable.
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo check test lint bench fuzz oracle clients fmt clean
+.PHONY: help setup build split run demo check test storm lint bench fuzz oracle clients fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,9 +57,13 @@ check: ## vet, lint if the linter is there, and the tests that need no service; 
 	@if [ -x $(LINTER) ]; then echo $(LINTER) run; $(LINTER) run $(PACKAGES); else echo "no linter yet: make lint installs it"; fi
 	go test -short -timeout 2m $(PACKAGES)
 
-test: ## every test of the three modules, with the race detector
+test: setup $(BADNET) ## every test of the three modules, with the race detector
 	@sh scripts/setup.sh tests
 	go test -race -timeout 10m $(PACKAGES)
+
+storm: setup $(BADNET) ## kills, faults and races against every slashing store, for an hour or so: KILLS, PAIRS, PAUSE
+	@sh scripts/setup.sh tests
+	go test -count 1 -v -timeout 6h ./enclave/e2e/storm -storm.kills $(KILLS) -storm.pairs $(PAIRS) -storm.pause $(PAUSE)
 
 lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilities
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
@@ -69,7 +79,14 @@ $(LINTER):
 	GOWORK=off GOBIN=$(CURDIR)/$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv $(TOOLS)/golangci-lint $@
 
-bench: split ## what a signature costs in the running signer, against the bare one; then the benchmarks of the parts
+# A proxy that cuts, delays and swallows, for the tests of stores that cannot be reached.
+$(BADNET):
+	@echo "installing toxiproxy $(TOXIPROXY) into $(TOOLS)"
+	@mkdir -p $(TOOLS)
+	GOWORK=off GOBIN=$(CURDIR)/$(TOOLS) go install github.com/Shopify/toxiproxy/v2/cmd/server@$(TOXIPROXY)
+	@mv $(TOOLS)/server $@
+
+bench: split $(BADNET) ## what a signature costs in the running signer, against the bare one; then the benchmarks of the parts
 	cd enclave && $(BUILD) -o ../build/ ./e2e/bench
 	@sh scripts/bench.sh $(BENCHTIME) $(BENCHFLAGS)
 

@@ -9,5 +9,5 @@ targets=$(grep -r '^func Fuzz' --include='*_test.go' enclave parent shared |
 [ -n "$targets" ] || { echo "no fuzz target found" >&2; exit 1; }
 echo "$targets" | while read -r dir name; do
 	echo "$dir $name"
-	(cd "$dir" && go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" . </dev/null)
+	(cd "$dir" && go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x . </dev/null)
 done
