@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,5 +110,42 @@ func TestStoreBehindTheParent(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestATableIsMadeOnce: a signer does not make it and says who does; migrate does, again without harm.
+func TestATableIsMadeOnce(t *testing.T) {
+	if testing.Short() { // databases are services
+		return
+	}
+	store := dynamodbStore(t)
+	config, url, _ := standard(t, "")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(text), "anti_slashing:")
+	writeFile(t, config, string(text)[:at]+"anti_slashing: {"+regexp.MustCompile(`table: [^,]*`).ReplaceAllString(store.settings, "table: made-by-hand")+"}\n")
+	p := start(t, "containment-chamber", "server", "-c", config)
+	if code := p.wait(); code != 1 || !strings.Contains(p.text(), "made-by-hand") || !strings.Contains(p.text(), "slashing migrate") {
+		t.Errorf("exit code %d: %s", code, p.text())
+	}
+	for range 2 {
+		if p := start(t, "containment-chamber", "slashing", "migrate", "-c", config); p.wait() != 0 || !strings.Contains(p.text(), "has the schema of this release") {
+			t.Errorf("migrate: %s", p.text())
+		}
+	}
+	p = start(t, "containment-chamber", "server", "-c", config)
+	client := newClient(t)
+	awaitReady(t, client, url, p)
+	sign := url + "/api/v1/eth2/sign/" + interopPublic
+	if status, body := call(t, client, http.MethodPost, sign, vote(10, 11)); status != http.StatusOK {
+		t.Errorf("sign: %d %s", status, body)
+	}
+	if status, body := call(t, client, http.MethodPost, sign, vote(9, 12)); status != http.StatusPreconditionFailed {
+		t.Errorf("surrounding vote: %d %s", status, body)
+	}
+	if p := start(t, "containment-chamber", "slashing", "status", "-c", config); p.wait() != 0 || !strings.Contains(p.text(), "store: dynamodb made-by-hand") {
+		t.Errorf("status: %s", p.text())
 	}
 }

@@ -2,83 +2,87 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
+	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
 )
 
-// newSlashingCommand makes "slashing", which works on the store itself, without a signer.
+// newSlashingCommand makes "slashing", which works on a store or through a running signer.
 func newSlashingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "slashing",
-		Short: "Import, export, show and raise what the slashing protection store has on record",
-		Long: `Import, export, show and raise what the slashing protection store has on record.
+		Short: "Import, export, show, raise and freeze what the slashing protection has on record",
+		Long: `Import, export, show, raise and freeze what the slashing protection has on record.
 
-All of it works on the store that the configuration names, not through a signer. Nothing lowers a record.`,
+With -c it works on the store that the configuration names, and needs no signer. With --signer-url it works through a
+running signer, whose configuration must have anti_slashing.api: true. A line on standard error says which it was.
+Nothing lowers a record.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSlashingImport(), newSlashingExport(), newSlashingStatus(), newSlashingRaise(), newSlashingMigrate())
+	cmd.AddCommand(newSlashingImport(), newSlashingExport(), newSlashingStatus(), newSlashingRaise(), newSlashingInit(),
+		newSlashingHighWatermark(), newSlashingMigrate())
 	return cmd
 }
 
-// protection is an open store that belongs to the configured network, or to none yet.
-type protection struct {
-	slashing.Ledger
-
-	identity slashing.Identity
-	network  *eth2.Network
+// operations is what can be done to a store, alike by an admin.Admin of it and by an admin.Client of a signer that uses it.
+type operations interface {
+	Status(ctx context.Context) (admin.Status, error)
+	Export(ctx context.Context, w io.Writer) (warnings []string, err error)
+	Raise(ctx context.Context, l admin.Lift, keys []bls.PublicKey, dryRun bool, tell admin.Tell) (admin.Summary, error)
+	Init(ctx context.Context, keys []bls.PublicKey, dryRun bool, tell admin.Tell) (admin.Summary, error)
+	HighWatermarks(ctx context.Context) (admin.HighWatermarks, error)
+	SetHighWatermark(ctx context.Context, l admin.Limit, keys []bls.PublicKey) (admin.HighWatermarks, error)
+	RemoveHighWatermark(ctx context.Context, keys []bls.PublicKey) (admin.HighWatermarks, error)
 }
 
-// withProtection opens the configured store for f. Unless create is set, the store must be there already, and its schema stays as
-// it is: a store that is made by looking at it would hide that the configuration names the wrong one.
-func withProtection(ctx context.Context, cfg *config.Config, create bool, f func(protection) error) (err error) {
-	network, err := app.NetworkOf(cfg)
-	if err != nil {
-		return usageError{err}
+// heightOf is what a flag says, nil if it was not given.
+func heightOf(cmd *cobra.Command, flag string, value *uint64) *uint64 {
+	if !cmd.Flags().Changed(flag) {
+		return nil
 	}
-	settings := cfg.AntiSlashing
-	if !create {
-		settings.Migrate = "check"
-		if _, err := os.Stat(settings.SQLite.Path); err != nil && settings.Backend == "sqlite" {
-			return fmt.Errorf("slashing database: %w", err)
+	return value
+}
+
+// parseKeys reads public keys, each of them once; nil if there are none.
+func parseKeys(texts []string) ([]bls.PublicKey, error) {
+	seen := make(map[bls.PublicKey]bool)
+	var keys []bls.PublicKey
+	for _, text := range texts {
+		key, err := bls.ParsePublicKey(text)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--key %q: %w", text, err)}
+		}
+		if !seen[key] {
+			seen[key] = true
+			keys = append(keys, key)
 		}
 	}
-	open, ok := platform(cfg).Stores[settings.Backend]
-	if !ok {
-		return usageError{fmt.Errorf("anti_slashing.backend: this binary has no %s store on tee.platform %s", settings.Backend, cfg.TEE.Platform)}
-	}
-	store, err := open(ctx, settings, egress.Direct())
-	if errors.Is(err, sqlite.ErrInUse) {
-		return fmt.Errorf("%w; stop the signer first", err)
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	ledger, ok := store.(slashing.Ledger)
-	if !ok {
-		return usageError{fmt.Errorf("anti_slashing.backend: %s keeps no record", settings.Backend)}
-	}
-	p := protection{Ledger: ledger, network: network}
-	if p.identity, err = ledger.Identify(ctx); err != nil {
-		return fmt.Errorf("identify the store: %w", err)
-	}
-	if p.identity.Pinned && p.identity.ValidatorsRoot != network.ValidatorsRoot {
-		return fmt.Errorf("%w: its genesis validators root is %s, that of network %s is %s",
-			slashing.ErrNetwork, rootText(p.identity.ValidatorsRoot), network.Name, rootText(network.ValidatorsRoot))
-	}
-	return f(p)
+	return keys, nil
 }
 
-func rootText(root eth2.Root) string { return "0x" + hex.EncodeToString(root[:]) }
+// printer prints a line for each record.
+func printer(cmd *cobra.Command) admin.Tell {
+	out := cmd.OutOrStdout()
+	return func(c admin.Change) error {
+		_, err := fmt.Fprintln(out, c)
+		return err
+	}
+}
+
+// conclude prints what it all came to.
+func conclude(cmd *cobra.Command, s admin.Summary) error {
+	warn(cmd, s.Warnings)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), s)
+	return err
+}
+
+func warn(cmd *cobra.Command, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+	}
+}

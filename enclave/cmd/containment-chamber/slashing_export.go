@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,66 +9,73 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/interchange"
 )
 
 func newSlashingExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export [FILE|-]",
-		Short: "Write the store as a minimal EIP-3076 interchange file",
-		Long: `Write the store as a minimal EIP-3076 interchange file: the last attestation and the last block of each key.
+		Short: "Write what is on record as a minimal EIP-3076 interchange file",
+		Long: `Write what is on record as a minimal EIP-3076 interchange file: the last attestation and the last block of each key.
 
-A FILE is replaced only when the whole export is on disk. Without one, and for "-", it goes to standard output. Stop
-all signers that use the store first: what they sign afterwards is not in the file.`,
+A FILE is replaced only when the whole export is on disk. Without one, and for "-", it goes to standard output. What
+signers sign afterwards is not in the file: stop them all first, or freeze the keys with a high watermark.`,
 		Args: usage(cobra.MaximumNArgs(1)),
 	}
-	load := loader(cmd)
+	flags := newTargetFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := load()
+		at, err := flags.find(cmd)
 		if err != nil {
 			return err
 		}
-		return withProtection(cmd.Context(), cfg, false, func(p protection) error {
+		return at.use(cmd, func(o operations) error {
 			if len(args) == 0 || args[0] == "-" {
-				_, err := p.export(cmd, cmd.OutOrStdout())
+				_, err := export(cmd, o, cmd.OutOrStdout())
 				return err
 			}
 			keys := 0
 			err := replaceFile(args[0], func(w io.Writer) (err error) {
-				keys, err = p.export(cmd, w)
+				keys, err = export(cmd, o, w)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "wrote %d keys to %s\n", keys, args[0])
-			return nil
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "wrote %d keys to %s\n", keys, args[0])
+			return err
 		})
 	}
 	return cmd
 }
 
 // export writes every record and says of how many keys.
-func (p protection) export(cmd *cobra.Command, w io.Writer) (keys int, err error) {
-	ctx := cmd.Context()
+func export(cmd *cobra.Command, o operations, w io.Writer) (keys int, err error) {
 	bar := newProgress(cmd.ErrOrStderr(), "exporting keys", 0)
-	defer bar.end()
-	err = interchange.Write(w, p.network.ValidatorsRoot, func(f func(slashing.Record) error) error {
-		return p.Each(ctx, func(r slashing.Record) error {
-			keys++
-			bar.add(1)
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			return f(r)
-		})
-	})
+	counted := &keyCounter{w: w, bar: bar}
+	warnings, err := o.Export(cmd.Context(), counted)
+	bar.end()
 	if err != nil {
-		return keys, fmt.Errorf("export: %w", err)
+		return 0, fmt.Errorf("export: %w", err)
 	}
-	return keys, nil
+	warn(cmd, warnings)
+	return counted.keys, nil
+}
+
+// keyCounter counts the keys of an interchange file as it is written: each has one field of this name.
+type keyCounter struct {
+	w    io.Writer
+	bar  *progress
+	keys int
+	last []byte // of what was written, too short to hold the field
+}
+
+func (c *keyCounter) Write(b []byte) (int, error) {
+	field := []byte(`"pubkey"`)
+	text := append(c.last, b...)
+	keys := bytes.Count(text, field)
+	c.keys += keys
+	c.bar.add(int64(keys))
+	c.last = append(c.last[:0], text[max(0, len(text)-len(field)+1):]...)
+	return c.w.Write(b)
 }
 
 // replaceFile writes a file of mode 0600 that appears under its name whole, or not at all.

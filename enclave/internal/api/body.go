@@ -37,7 +37,7 @@ func ReadBody(r *http.Request) ([]byte, error) {
 	case r.Body == nil:
 		return nil, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1)) // no server has been here: a handler alone, or no body
+	data, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1)) // no server has been here: a handler alone, no body, or an operator's
 	switch {
 	case err != nil:
 		return nil, unreadable(err)

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"sync"
 	"time"
@@ -52,8 +53,9 @@ type conn struct {
 	served  int           // requests that are being served; above one only in HTTP/2
 	waiting int           // requests that have come and are not: their bodies or answers are under way
 
-	expires time.Time   // when it is cut, if timer is set
-	timer   *time.Timer // nil if its end is not known
+	presented *x509.Certificate // in the handshake; nil if it is not known
+	timer     *time.Timer       // cuts the connection when that ends; nil with it
+	proofs    int               // that were asked for
 }
 
 // Accept implements net.Listener.

@@ -24,7 +24,7 @@ const DefaultRequests = 8192
 // Limits bound what all listeners of a process take in together. Nobody waits for a place: who finds none is answered 503 at
 // once. They are safe for concurrent use.
 type Limits struct {
-	requests, lists, healthcheck, readyz, metrics places
+	requests, lists, operators, healthcheck, readyz, metrics places
 
 	memory places // bytes of bodies above freeBody
 
@@ -46,6 +46,7 @@ func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	}
 	l.requests.init(requests, l.shed, "requests")
 	l.lists.init(maxLists, l.shed, "lists")
+	l.operators.init(maxOperators, l.shed, "operators")
 	l.healthcheck.init(maxProbes, l.shed, "healthcheck")
 	l.readyz.init(maxProbes, l.shed, "readyz")
 	l.metrics.init(maxProbes, l.shed, "metrics")
@@ -125,6 +126,8 @@ func (l *Limits) bound(h http.Handler) http.Handler {
 		case !fits:
 			l.waiting.Inc()
 			shed(w)
+		case fromOperator(r):
+			l.serveOperator(w, r, h, c)
 		default:
 			l.serve(w, r, h, p, c)
 		}

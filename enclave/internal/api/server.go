@@ -67,13 +67,21 @@ func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls
 // prints argument words: keys are passed by pointer, so that none is among them.
 func guarded(h http.Handler, log *zap.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		limit := requestTimeout
+		if fromOperator(r) {
+			limit = operatorTimeout
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		defer func() {
-			if p := recover(); p != nil {
-				log.Error("a handler panicked", zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
-				panic(http.ErrAbortHandler)
+			p := recover()
+			if p == nil {
+				return
 			}
+			if p != http.ErrAbortHandler { //nolint:errorlint // a handler breaks its connection with this very one
+				log.Error("a handler panicked", zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
+			}
+			panic(http.ErrAbortHandler)
 		}()
 		h.ServeHTTP(w, r.WithContext(ctx))
 	})

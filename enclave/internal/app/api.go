@@ -12,6 +12,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/openapi"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/reload"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/wellknown"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
@@ -70,6 +71,11 @@ func (s *signer) openListeners(context.Context) error {
 	}
 	s.health.Register(mux)
 	openapi.Register(mux)
+	clear := newRoutes() // what an enclave serves in clear
+	s.health.Register(clear)
+	if err := s.serveProofs(mux, clear); err != nil {
+		return err
+	}
 	s.log.Debug("routes of the API", mux.field())
 	if s.certs != nil {
 		l, err := s.listen("tls", wire.PortAPI, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.TLS.ListenPort) })
@@ -80,10 +86,28 @@ func (s *signer) openListeners(context.Context) error {
 			return err
 		}
 	}
-	if s.options.Platform.TEE == nil { // it started first, to be probed, but it carries requests too: those end before signing does
+	if s.options.Platform.TEE != nil {
+		s.main.open(clear.handler())
+	} else { // it started first, to be probed, but it carries requests too: those end before signing does
 		s.main.open(mux.handler()) // last: nothing is signed by a start that fails
 		s.house.onStop("main listener", s.stopMain)
 	}
+	return nil
+}
+
+// serveProofs adds the route that tells who this enclave is, with proofs of connections where those are attested.
+func (s *signer) serveProofs(secured, clear api.Router) error {
+	if s.attested == nil {
+		return nil
+	}
+	proofs, err := wellknown.New(wellknown.Options{
+		Device: s.device, Current: s.attested.Current, ConfigDigest: s.digest, Build: wire.Release, Registry: s.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("proofs of connections: %w", err)
+	}
+	proofs.Register(secured)
+	proofs.RegisterCurrent(clear)
 	return nil
 }
 

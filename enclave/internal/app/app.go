@@ -15,6 +15,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/certs"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
@@ -65,9 +66,10 @@ type signer struct {
 	guard    *slashing.Guard
 	keys     *keys
 	signing  *signing.Signer
-	certs    certificates // nil without TLS
-	main     *gate        // the API on the main listener of platform none
-	stopMain func() error // ends the main listener
+	certs    certificates    // nil without TLS
+	attested *certs.Attested // the same if they are attested, else nil
+	main     *gate           // what the main listener serves
+	stopMain func() error    // ends the main listener
 }
 
 // Run is the life of the process: it starts the rooms, serves until ctx ends or a room fails, and takes everything down.

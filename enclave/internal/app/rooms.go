@@ -39,12 +39,10 @@ func (s *signer) listenEarly() error {
 	}
 	mux := newRoutes()
 	s.health.Register(mux)
-	early := mux.handler()
 	if s.options.Platform.TEE == nil {
 		openapi.Register(mux)
-		s.main = newGate(mux, s.health)
-		early = s.main
 	}
+	s.main = newGate(mux, s.health)
 	l, err := s.listen("server", wire.PortHealth, func() string { return address(s.cfg.Server.ListenAddress, s.cfg.Server.ListenPort) })
 	if err != nil {
 		return err
@@ -53,7 +51,7 @@ func (s *signer) listenEarly() error {
 	if s.cfg != nil {
 		drain = s.cfg.Server.DrainTimeout
 	}
-	s.stopMain, err = s.serve("main", l, early, nil, drain)
+	s.stopMain, err = s.serve("main", l, s.main, nil, drain)
 	if err != nil {
 		return err
 	}
@@ -161,7 +159,7 @@ func (s *signer) openCertificate(ctx context.Context) error {
 		if err := issueFirst(ctx, a); err != nil {
 			return err
 		}
-		s.certs = a
+		s.certs, s.attested = a, a
 	case "file":
 		f, err := certs.NewFile(certs.FileOptions{
 			CertPath: s.cfg.TLS.File.CertPath, KeyPath: s.cfg.TLS.File.KeyPath,

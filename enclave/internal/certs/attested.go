@@ -163,8 +163,10 @@ func (t *Attested) untilRotation() time.Duration {
 	return max(due.Sub(t.opts.Now()), firstPause)
 }
 
-// expiring is a connection that can be told when to end.
-type expiring interface{ Expire(at time.Time) }
+// presenter is a connection that is told what its handshake shows, and that ends with it.
+type presenter interface {
+	Present(leaf *x509.Certificate)
+}
 
 // GetCertificate is for [tls.Config]. It fails without a certificate or with an expired one. A connection that can be told ends
 // with the certificate that its handshake shows: nobody goes on to talk to what is no longer proved.
@@ -174,8 +176,8 @@ func (t *Attested) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate,
 		return nil, err
 	}
 	if hello != nil {
-		if conn, ok := hello.Conn.(expiring); ok {
-			conn.Expire(c.notAfter)
+		if conn, ok := hello.Conn.(presenter); ok {
+			conn.Present(c.cert.Leaf)
 		}
 	}
 	return c.cert, nil

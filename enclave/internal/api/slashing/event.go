@@ -16,8 +16,10 @@ import (
 // event is what the log learns of a call.
 type event struct {
 	began   time.Time
-	keys    int            // how many were named; 0 is all
-	summary *admin.Summary // of a call that changes records
+	keys    int // how many were named; 0 is all
+	to      any // the heights that were asked for
+	dryRun  bool
+	summary *admin.Summary // of a call that has changed records
 	err     error
 }
 
@@ -65,9 +67,17 @@ func (a *API) record(r *http.Request, e *event) {
 	if e.keys > 0 {
 		fields = append(fields, zap.Int("keys", e.keys))
 	}
+	if e.to != nil {
+		fields = append(fields, zap.Any("to", e.to))
+	}
+	if e.dryRun {
+		fields = append(fields, zap.Bool("dry_run", true))
+	}
 	if s := e.summary; s != nil {
-		fields = append(fields, zap.Bool("dry_run", s.DryRun), zap.Int("new", s.New), zap.Int("raised", s.Raised), zap.Int("unchanged", s.Unchanged),
-			zap.Strings("warnings", s.Warnings))
+		fields = append(fields, zap.Int("new", s.New), zap.Int("raised", s.Raised), zap.Int("unchanged", s.Unchanged))
+		if len(s.Warnings) > 0 {
+			fields = append(fields, zap.Strings("warnings", s.Warnings))
+		}
 	}
 	if e.err != nil {
 		kind := problem.Of(e.err).Kind

@@ -66,6 +66,7 @@ func (a *API) restore(w http.ResponseWriter, r *http.Request, e *event) error {
 	if err != nil {
 		return err
 	}
+	e.dryRun = dryRun
 	if !a.importing.TryLock() {
 		return problem.New(problem.Overloaded, "another import is under way")
 	}
@@ -88,7 +89,7 @@ func (a *API) raise(w http.ResponseWriter, r *http.Request, e *event) error {
 	if err != nil {
 		return err
 	}
-	e.keys = len(keys)
+	e.keys, e.to, e.dryRun = len(keys), lift, dryRun
 	return report(w, e, func(tell admin.Tell) (admin.Summary, error) {
 		return a.admin.Raise(r.Context(), lift, keys, dryRun, tell)
 	})
@@ -107,7 +108,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request, e *event) error {
 	case keys == nil:
 		return problem.New(problem.Malformed, "keys: is missing")
 	}
-	e.keys = len(keys)
+	e.keys, e.dryRun = len(keys), dryRun
 	return report(w, e, func(tell admin.Tell) (admin.Summary, error) {
 		return a.admin.Init(r.Context(), keys, dryRun, tell)
 	})
@@ -134,7 +135,7 @@ func (a *API) setHighWatermark(w http.ResponseWriter, r *http.Request, e *event)
 	if err != nil {
 		return err
 	}
-	e.keys = len(keys)
+	e.keys, e.to = len(keys), limit
 	h, err := a.admin.SetHighWatermark(r.Context(), limit, keys)
 	if err != nil {
 		return err
@@ -163,10 +164,10 @@ func (a *API) removeHighWatermark(w http.ResponseWriter, r *http.Request, e *eve
 func report(w http.ResponseWriter, e *event, do func(admin.Tell) (admin.Summary, error)) error {
 	out := admin.NewReportWriter(begin(w))
 	s, err := do(out.Tell)
-	e.summary = &s
 	if err != nil {
 		return err
 	}
+	e.summary = &s
 	return out.End(s)
 }
 

@@ -17,6 +17,9 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
+// maxKeys bounds what a file can make a reader hold, about 300 bytes for each: more keys than a chain has validators.
+const maxKeys = 4_000_000
+
 // Read reads a file to its end and reduces it to one record per key. It holds the records and at most some 2 MiB of the file,
 // however large that is, and whether it is complete (every message) or minimal (the last ones).
 //
@@ -24,7 +27,11 @@ import (
 // or bare. Fields that the format does not know are passed over. An *Error says what is wrong and where; then nothing may
 // be taken from the file. A file for another network than the one with this genesis validators root is a slashing.ErrNetwork.
 func Read(r io.Reader, validatorsRoot eth2.Root) (Contents, error) {
-	f := file{parser: newParser(r), network: validatorsRoot, records: make(map[bls.PublicKey]slashing.Record)}
+	return read(r, validatorsRoot, maxKeys)
+}
+
+func read(r io.Reader, validatorsRoot eth2.Root, most int) (Contents, error) {
+	f := file{parser: newParser(r), network: validatorsRoot, most: most, records: make(map[bls.PublicKey]slashing.Record)}
 	if err := f.read(); err != nil {
 		return Contents{}, err
 	}
@@ -39,6 +46,7 @@ type file struct {
 	*parser
 
 	network  eth2.Root
+	most     int // keys
 	records  map[bls.PublicKey]slashing.Record
 	contents Contents
 }
@@ -112,6 +120,8 @@ func (f *file) validator() error {
 	}
 	if have, ok := f.records[all.Key]; ok {
 		all = slashing.Merged(have, all)
+	} else if len(f.records) == f.most {
+		return malformed("more than %d keys", f.most)
 	}
 	f.records[all.Key] = all
 	return nil

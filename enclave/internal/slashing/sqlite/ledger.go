@@ -58,8 +58,9 @@ func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
 // Merge implements slashing.Ledger: one transaction, for all keys or none.
 func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		parsed := s.parsed.in(ctx, tx)
 		for _, r := range records {
-			if err := s.merge(ctx, tx, r); err != nil {
+			if err := parsed.merge(ctx, tx, r); err != nil {
 				return fmt.Errorf("key %s: %w", r.Key, err)
 			}
 		}
@@ -67,17 +68,16 @@ func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
 	})
 }
 
-func (s *Store) merge(ctx context.Context, tx *sql.Tx, r slashing.Record) error {
-	parsed := s.parsed.in(ctx, tx)
+func (s *statements) merge(ctx context.Context, tx *sql.Tx, r slashing.Record) error {
 	have := slashing.Record{Key: r.Key}
-	vote, err := attestation(parsed.standingAttestation.QueryRowContext(ctx, r.Key[:]))
+	vote, err := attestation(s.standingAttestation.QueryRowContext(ctx, r.Key[:]))
 	if err != nil {
 		return err
 	}
 	if a, ok := vote.(slashing.Attestation); ok {
 		have.Attestation = &a
 	}
-	if vote, err = block(parsed.standingBlock.QueryRowContext(ctx, r.Key[:])); err != nil {
+	if vote, err = block(s.standingBlock.QueryRowContext(ctx, r.Key[:])); err != nil {
 		return err
 	}
 	if b, ok := vote.(slashing.Block); ok {
@@ -103,9 +103,19 @@ func column(root eth2.Root, unknown bool) any {
 	return root[:]
 }
 
+// readPage reads the next keys from each index, so that every page costs the same.
+const readPage = `
+WITH keys AS (
+	SELECT key FROM (SELECT key FROM attestations WHERE key > ?1 ORDER BY key LIMIT ?2) UNION
+	SELECT key FROM (SELECT key FROM blocks WHERE key > ?1 ORDER BY key LIMIT ?2) ORDER BY key LIMIT ?2
+)
+SELECT key, source, target, a.root, slot, b.root
+FROM keys LEFT JOIN attestations AS a USING (key) LEFT JOIN blocks AS b USING (key)
+ORDER BY key`
+
 // Each implements slashing.Ledger, page by page.
 func (s *Store) Each(ctx context.Context, f func(slashing.Record) error) error {
-	var after []byte
+	after := []byte{}
 	for {
 		records, err := s.read(ctx, after)
 		if err != nil {
@@ -126,9 +136,7 @@ func (s *Store) Each(ctx context.Context, f func(slashing.Record) error) error {
 func (s *Store) read(ctx context.Context, after []byte) ([]slashing.Record, error) {
 	var records []slashing.Record
 	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `
-SELECT key, source, target, a.root, slot, b.root FROM attestations AS a FULL JOIN blocks AS b USING (key)
-WHERE key > coalesce(?1, x'') ORDER BY key LIMIT ?2`, after, page)
+		rows, err := tx.QueryContext(ctx, readPage, after, page)
 		if err != nil {
 			return err
 		}
@@ -178,11 +186,14 @@ func (s *Store) transact(ctx context.Context, f func(context.Context, *sql.Tx) e
 		return err
 	}
 	defer done()
-	if err := f(context.WithoutCancel(ctx), tx); err != nil {
+	switch err := f(context.WithoutCancel(ctx), tx); {
+	case errors.Is(err, slashing.ErrNetwork):
 		return err
+	case err != nil: // done rolls back, so that nothing is stored
+		return fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("%w: commit: %w", slashing.ErrOutcomeUnknown, err)
+		return uncommitted(err)
 	}
 	return nil
 }

@@ -2,26 +2,27 @@ package certs_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"testing"
 	"time"
 )
 
-// doomed is a connection that is told its end.
-type doomed struct {
+// told is a connection that is told what its handshake shows.
+type told struct {
 	net.Conn
-	end time.Time
+	leaf *x509.Certificate
 }
 
-func (d *doomed) Expire(at time.Time) { d.end = at }
+func (c *told) Present(leaf *x509.Certificate) { c.leaf = leaf }
 
-// TestConnectionsEndWithTheirCertificate: the connection is told in the handshake, with the certificate that it is shown.
-func TestConnectionsEndWithTheirCertificate(t *testing.T) {
+// TestConnectionsAreToldTheirCertificate, with which they end.
+func TestConnectionsAreToldTheirCertificate(t *testing.T) {
 	w := newHouse(t, newHypervisor(t, time.Now().Add(3*time.Hour)))
 	w.run()
 	near, far := net.Pipe()
 	client := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
-	d := &doomed{Conn: near}
+	d := &told{Conn: near}
 	done := make(chan error, 1)
 	go func() { done <- tls.Server(d, w.ServerConfig()).HandshakeContext(t.Context()) }()
 	c := tls.Client(far, client)
@@ -31,8 +32,8 @@ func TestConnectionsEndWithTheirCertificate(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if shown := c.ConnectionState().PeerCertificates[0].NotAfter; !d.end.Equal(shown) {
-		t.Errorf("the connection ends at %s, its certificate at %s", d.end, shown)
+	if shown := c.ConnectionState().PeerCertificates[0]; !shown.Equal(d.leaf) {
+		t.Errorf("the connection was told of %v, the client saw %v", d.leaf, shown)
 	}
 	_ = near.Close()
 	_ = far.Close()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/x509"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ func TestAConnectionEndsWithItsEvidence(t *testing.T) {
 		l := limits(t, 1)
 		end := time.Now().Add(5 * time.Minute)
 		r := inMemory(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			connection(r.Context()).Expire(end)
+			connection(r.Context()).Present(&x509.Certificate{NotAfter: end})
 			echo(w, r)
 		}))
 		used, idle := r.connect(), r.connect()
@@ -66,7 +67,7 @@ func TestHTTP2ConnectionsEndWithTheirEvidence(t *testing.T) {
 		mu.Lock()
 		seen[c]++
 		mu.Unlock()
-		c.Expire(time.Now().Add(farewell / 2))
+		c.Present(&x509.Certificate{NotAfter: time.Now().Add(farewell / 2)})
 		echo(w, r)
 	}))
 	client := &http.Client{Transport: transport}
@@ -99,7 +100,7 @@ func TestHTTP2ConnectionsEndWithTheirEvidence(t *testing.T) {
 
 func TestAClosedConnectionDoesNotExpire(t *testing.T) {
 	c := &conn{door: limits(t, 1).door("test", nil)}
-	c.Expire(time.Now())
+	c.Present(&x509.Certificate{})
 	if c.timer != nil {
 		t.Error("it waits for its end")
 	}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
+)
+
+func newSlashingHighWatermark() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "high-watermark [--slot S] [--epoch E] [--key KEY]... [--remove]",
+		Short: "Show, set or remove the heights above which nothing is signed",
+		Long: `Show, set or remove the high watermark: the last slot and the last target epoch that are signed, themselves included.
+
+It is for freezing keys before they move to another signer, and holds for all signers of the store, those of all keys
+and those of single keys; the lower ones count. A height that is not given stays as it is. Without flags it is shown.`,
+		Args: usage(cobra.NoArgs),
+	}
+	flags := newTargetFlags(cmd)
+	slot := cmd.Flags().Uint64("slot", 0, "no block above this `slot` is signed")
+	epoch := cmd.Flags().Uint64("epoch", 0, "no attestation with a target above this `epoch` is signed")
+	keys := cmd.Flags().StringArray("key", nil, "only for this public `key`; may be repeated")
+	remove := cmd.Flags().Bool("remove", false, "take both limits away again")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		limit := admin.Limit{Slot: heightOf(cmd, "slot", slot), Epoch: heightOf(cmd, "epoch", epoch)}
+		set := limit != admin.Limit{}
+		switch {
+		case set && *remove:
+			return usageError{errors.New("--remove goes without --slot and --epoch")}
+		case len(*keys) > 0 && !set && !*remove:
+			return usageError{errors.New("--key goes with --slot, --epoch or --remove")}
+		}
+		if err := recordable(*slot, *epoch); err != nil {
+			return err
+		}
+		named, err := parseKeys(*keys)
+		if err != nil {
+			return err
+		}
+		at, err := flags.find(cmd)
+		if err != nil {
+			return err
+		}
+		return at.use(cmd, func(o operations) error {
+			var h admin.HighWatermarks
+			switch ctx := cmd.Context(); {
+			case set:
+				h, err = o.SetHighWatermark(ctx, limit, named)
+			case *remove:
+				h, err = o.RemoveHighWatermark(ctx, named)
+			default:
+				h, err = o.HighWatermarks(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), h)
+			return err
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,187 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+const operatorPath = operatorPrefix + "import"
+
+// count answers with how much came, and why no more.
+func count(w http.ResponseWriter, r *http.Request) {
+	var total int64
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := r.Body.Read(buffer)
+		if total += int64(n); err != nil {
+			_, _ = io.WriteString(w, fmt.Sprintf("%d bytes, %v", total, errors.Is(err, io.EOF)))
+			return
+		}
+	}
+}
+
+// TestABodyOfAnOperatorIsNotHeld: it may be larger than all that is kept in memory.
+func TestABodyOfAnOperatorIsNotHeld(t *testing.T) {
+	l := limits(t, 1)
+	l.memory.most.Store(0)
+	address, transport := overTLS(t, l, http.HandlerFunc(count))
+	const size = MaxBody + 1
+	for _, version := range []int{1, 2} {
+		transport.ForceAttemptHTTP2 = version == 2
+		client := &http.Client{Transport: transport.Clone()}
+		defer client.CloseIdleConnections()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+operatorPath, strings.NewReader(repeat(size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		says, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if want := fmt.Sprintf("%d bytes, true", size); err != nil || string(says) != want || res.ProtoMajor != version {
+			t.Errorf("HTTP/%d: %s, %v; want %s", res.ProtoMajor, says, err, want)
+		}
+	}
+	nothingHeld(t, l)
+}
+
+// TestAnOperatorHasTime: for each piece of a body and of an answer, and for the work between, beyond what any other request has.
+func TestAnOperatorHasTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits(t, 1)
+		r := inMemory(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !fromOperator(r) {
+				echo(w, r)
+				return
+			}
+			body, err := io.ReadAll(r.Body)
+			select {
+			case <-time.After(10 * requestTimeout):
+			case <-r.Context().Done():
+				err = r.Context().Err()
+			}
+			for range 10 {
+				_, _ = fmt.Fprintf(w, "%s%v ", body, err)
+				_ = http.NewResponseController(w).Flush()
+				<-time.After(writeTimeout)
+			}
+		}))
+		p := r.connect()
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 10\r\n\r\n", operatorPath)
+		for range 10 {
+			<-time.After(operatorPause - time.Second)
+			p.send("x")
+		}
+		if status, says, _ := p.answer(); status != 200 || says != strings.Repeat("xxxxxxxxxx<nil> ", 10) {
+			t.Errorf("%d %s", status, says)
+		}
+		// The next request on the connection has the limits of any other.
+		p.post("/", "x")
+		if status, _, _ := p.answer(); status != 200 {
+			t.Errorf("%d", status)
+		}
+		p.send("POST / HTTP/1.1\r\nHost: signer\r\nContent-Length: 2\r\n\r\nx")
+		began := time.Now()
+		if status, says, _ := p.answer(); status != 400 || time.Since(began) != readTimeout {
+			t.Errorf("%d %s after %v", status, says, time.Since(began))
+		}
+		_ = p.Close()
+		nothingHeld(t, l)
+	})
+}
+
+// TestAnOperatorMustNotRest: who sends nothing is given up, and so is what takes an hour.
+func TestAnOperatorMustNotRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, ended := time.Now(), make(chan error, 1)
+		r := inMemory(t, limits(t, 1), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			if err == nil {
+				<-r.Context().Done()
+				err = r.Context().Err()
+			}
+			ended <- err
+		}))
+		p := r.connect()
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 2\r\n\r\nx", operatorPath)
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != operatorPause {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		p, began = r.connect(), time.Now()
+		p.post(operatorPath, "xx")
+		if err := <-ended; err == nil || time.Since(began) != operatorTimeout {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// TestFewOperatorsAtOnce, while others are served as ever.
+func TestFewOperatorsAtOnce(t *testing.T) {
+	l := limits(t, 1)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	r := overTCP(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromOperator(r) {
+			entered <- struct{}{}
+			<-leave
+		}
+		_, _ = io.WriteString(w, "done")
+	}))
+	peers := make([]*peer, maxOperators)
+	for i := range peers {
+		peers[i] = r.connect()
+		peers[i].get(operatorPrefix + "status")
+		<-entered
+	}
+	late := r.connect()
+	late.post(operatorPath, "x")
+	if status, _, _ := late.answer(); status != http.StatusServiceUnavailable {
+		t.Errorf("one more: %d", status)
+	}
+	other := r.connect()
+	other.post("/sign", "x")
+	if status, _, _ := other.answer(); status != http.StatusOK {
+		t.Errorf("a request that signs: %d", status)
+	}
+	close(leave)
+	for _, p := range peers {
+		if status, says, _ := p.answer(); status != http.StatusOK || says != "done" {
+			t.Errorf("%d %s", status, says)
+		}
+	}
+	nothingHeld(t, l)
+}
+
+// TestABrokenAnswerIsNoFault: a handler that breaks its own connection is no panic for the log.
+func TestABrokenAnswerIsNoFault(t *testing.T) {
+	for _, test := range []struct {
+		panics any
+		lines  int
+	}{{http.ErrAbortHandler, 0}, {"a fault", 1}} {
+		core, lines := observer.New(zap.DebugLevel)
+		h := guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(test.panics) }), zap.New(core))
+		func() {
+			defer func() {
+				if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // this very one
+					t.Errorf("%v ends as %v", test.panics, p)
+				}
+			}()
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		}()
+		if got := lines.FilterMessage("a handler panicked").Len(); got != test.lines {
+			t.Errorf("%v: %d lines, want %d", test.panics, got, test.lines)
+		}
+	}
+}
