@@ -15,6 +15,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/wellknown"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -101,7 +102,10 @@ func (s *signer) serveProofs(secured, clear api.Router) error {
 		return nil
 	}
 	proofs, err := wellknown.New(wellknown.Options{
-		Device: s.device, Current: s.attested.Current, ConfigDigest: s.digest, Build: wire.Release, Registry: s.registry,
+		Attest: func(ctx context.Context, userData, nonce []byte) ([]byte, error) {
+			return s.device.Attest(ctx, nsm.Attestation{UserData: userData, Nonce: nonce})
+		},
+		Current: s.attested.Current, ConfigDigest: s.digest, Build: wire.Release, Registry: s.registry,
 	})
 	if err != nil {
 		return fmt.Errorf("proofs of connections: %w", err)

@@ -53,12 +53,12 @@ func find(t *testing.T, in map[string]any, path ...string) map[string]any {
 	return in
 }
 
-// operations calls f for all operations; url is where the signer has it, with the loaded key in the path.
+// operations calls f for all operations but those that only attested TLS has; url is where the signer has it, with the loaded key in the path.
 func (d *described) operations(f func(method, pattern, url string, operation map[string]any)) {
 	d.t.Helper()
 	for path, item := range d.at("paths") {
 		for name, operation := range item.(map[string]any) {
-			if name == "servers" {
+			if name == "servers" || item.(map[string]any)[name].(map[string]any)["x-attested"] == true {
 				continue
 			}
 			url := d.main
@@ -280,6 +280,9 @@ log: {buffer_lines: 60}, key_sources: {filesystem: {paths: [DIR/keys]}}, anti_sl
 		{http.MethodGet, "/openapi.yaml", 200, 404},
 		{http.MethodGet, "/api/v1/eth2/publicKeys", 200, 404},
 		{http.MethodGet, "/api/v1/eth2/highWatermark", 200, 404},
+		{http.MethodGet, "/.well-known/attestation", 200, 200},
+		{http.MethodGet, "/.well-known/attestation?nonce=00", 400, 400},
+		{http.MethodGet, "/.well-known/attestation?nonce=" + strings.Repeat("0a", 32), 200, 400},
 		{http.MethodGet, "/reload", 200, 404},
 		{http.MethodPost, "/reload", 202, 404},
 		{http.MethodPost, "/api/v1/eth2/sign", 404, 404}, // experimental, and not asked for

@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 )
@@ -27,14 +26,10 @@ const (
 	attestLimit   = 5 * time.Second
 )
 
-// Device signs attestation documents.
-type Device interface {
-	Attest(ctx context.Context, a nsm.Attestation) ([]byte, error)
-}
-
 // Options say what a proof speaks of. All are required.
 type Options struct {
-	Device       Device
+	// Attest has the security module sign a document.
+	Attest       func(ctx context.Context, userData, nonce []byte) ([]byte, error)
 	Current      func() (document []byte, notAfter time.Time) // of the certificate in service; nil without one
 	ConfigDigest [48]byte                                     // of the measured configuration
 	Build        string                                       // version of this program
@@ -111,7 +106,7 @@ func (a *API) prove(r *http.Request, given []string) ([]byte, error) {
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "the proof could not be made")
 	}
-	return a.attest(r.Context(), nsm.Attestation{UserData: userData, Nonce: nonce})
+	return a.attest(r.Context(), userData, nonce)
 }
 
 func parseNonce(given []string) ([]byte, error) {
@@ -126,7 +121,7 @@ func parseNonce(given []string) ([]byte, error) {
 }
 
 // attest takes its turn at the device: one proof at a time, and not too many in all.
-func (a *API) attest(ctx context.Context, what nsm.Attestation) ([]byte, error) {
+func (a *API) attest(ctx context.Context, userData, nonce []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, attestLimit)
 	defer cancel()
 	if api.CountProof(ctx) > perConnection || !a.bucket.take(time.Now()) {
@@ -140,7 +135,7 @@ func (a *API) attest(ctx context.Context, what nsm.Attestation) ([]byte, error) 
 		a.proofs.WithLabelValues("limited").Inc()
 		return nil, problem.Wrap(problem.Overloaded, ctx.Err(), "too many proofs were asked for at once")
 	}
-	document, err := a.o.Device.Attest(ctx, what)
+	document, err := a.o.Attest(ctx, userData, nonce)
 	if err != nil {
 		a.proofs.WithLabelValues("failed").Inc()
 		return nil, problem.Wrap(problem.Overloaded, err, "the security module made no proof")
