@@ -36,7 +36,7 @@ func attestedClientFor(t *testing.T, dir, program string) *http.Client {
 	}
 	config, err := atls.ClientConfig(atls.Options{
 		Roots:  []*x509.Certificate{root},
-		Policy: attestation.Policy{Allowed: []attestation.Measurements{{0: m.PCR0, 1: m.PCR1, 2: m.PCR2}}},
+		Policy: attestation.Policy{Sets: []attestation.Set{{PCRs: attestation.Measurements{0: m.PCR0, 1: m.PCR1, 2: m.PCR2}}}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func TestAccepted(t *testing.T) {
 	digest := [48]byte{7}
 	var peers []atls.Peer
 	o := a.options()
-	o.ConfigDigest, o.MaxAge, o.OnVerified = &digest, time.Minute, func(p atls.Peer) { peers = append(peers, p) }
+	o.Policy.ConfigDigest, o.Policy.MaxAge, o.OnVerified = &digest, 2*time.Hour, func(p atls.Peer) { peers = append(peers, p) }
 	state, err := dial(t, server{}.start(t, a), clientConfig(t, o))
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func TestAccepted(t *testing.T) {
 		t.Fatalf("version %x, %d peers", state.Version, len(peers))
 	}
 	p := peers[0]
-	if p.Binding.Build != "v1" || p.Binding.Config != digest || p.Document.PCRs[0] != image[0] || !p.Certificate.Equal(state.PeerCertificates[0]) {
+	if p.Label != "image" || p.Proof != nil || p.Binding.Build != "v1" || p.Binding.Config != digest || p.Document.PCRs[0] != image[0] || !p.Certificate.Equal(state.PeerCertificates[0]) {
 		t.Errorf("got %+v", p)
 	}
 	if !p.NotAfter.Equal(now.Add(time.Hour)) {
@@ -46,17 +46,34 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-func TestNotAfterIsTheDocumentsEnd(t *testing.T) {
-	a := newAuthority(t)
-	var end time.Time
-	o := a.options()
-	o.OnVerified = func(p atls.Peer) { end = p.NotAfter }
-	s := server{template: func(c *x509.Certificate) { c.NotAfter = now.Add(24 * time.Hour) }}
-	if _, err := dial(t, s.start(t, a), clientConfig(t, o)); err != nil {
-		t.Fatal(err)
-	}
-	if !end.Equal(now.Add(3 * time.Hour)) {
-		t.Errorf("proof ends %v, want the leaf's end", end)
+// The proof ends with whatever ends first.
+func TestNotAfter(t *testing.T) {
+	for name, test := range map[string]struct {
+		certificate, age, set time.Duration
+		want                  time.Duration
+	}{
+		"certificate": {time.Hour, 2 * time.Hour, 2 * time.Hour, time.Hour},
+		"document":    {24 * time.Hour, 0, 0, 3 * time.Hour},
+		"age":         {24 * time.Hour, time.Minute, 2 * time.Hour, time.Minute},
+		"set":         {24 * time.Hour, 2 * time.Hour, time.Second, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAuthority(t)
+			var end time.Time
+			o := a.options()
+			o.OnVerified = func(p atls.Peer) { end = p.NotAfter }
+			o.Policy.MaxAge = test.age
+			if test.set > 0 {
+				o.Policy.Sets = []attestation.Set{{PCRs: policy.Sets[0].PCRs, Expires: now.Add(test.set)}}
+			}
+			s := server{template: func(c *x509.Certificate) { c.NotAfter = now.Add(test.certificate) }}
+			if _, err := dial(t, s.start(t, a), clientConfig(t, o)); err != nil {
+				t.Fatal(err)
+			}
+			if !end.Equal(now.Add(test.want)) {
+				t.Errorf("proof ends %v, want %v from now", end, test.want)
+			}
+		})
 	}
 }
 
@@ -110,7 +127,7 @@ func TestRefused(t *testing.T) {
 		},
 		"AWS root by default": {server{}, func(o *atls.Options) { o.Roots = nil }, atls.CheckDocument, "unknown authority"},
 		"old document": {
-			server{issued: now.Add(-2 * time.Minute)}, func(o *atls.Options) { o.MaxAge = time.Minute }, atls.CheckDocument, "2m0s ago",
+			server{issued: now.Add(-2 * time.Minute)}, func(o *atls.Options) { o.Policy.MaxAge = time.Minute }, atls.CheckDocument, "2m0s ago",
 		},
 		"document's chain ended": {
 			certificate(func(c *x509.Certificate) { c.NotAfter = now.Add(24 * time.Hour) }),
@@ -118,21 +135,39 @@ func TestRefused(t *testing.T) {
 			atls.CheckDocument, "is after",
 		},
 		"other image": {
-			payload(func(p *issuer.Payload) { p.PCRs = map[int]attestation.PCR{0: {9}, 1: {2}, 2: {3}} }), nil, atls.CheckPolicy, "closest is set 0: PCR0 is 09",
+			payload(func(p *issuer.Payload) { p.PCRs = map[int]attestation.PCR{0: {9}, 1: {2}, 2: {3}} }), nil, atls.CheckPolicy, `closest is set 0 "image": PCR0 is 09`,
 		},
 		"debug mode": {
 			payload(func(p *issuer.Payload) { p.PCRs = map[int]attestation.PCR{0: {}, 1: {}, 2: {}} }), nil, atls.CheckPolicy, "debug mode",
 		},
 		"no user data":      {payload(func(p *issuer.Payload) { p.UserData = nil }), nil, atls.CheckBinding, "no user_data"},
 		"garbage user data": {payload(func(p *issuer.Payload) { p.UserData = []byte("x") }), nil, atls.CheckBinding, "binding:"},
+		"no user data for a digest": {
+			payload(func(p *issuer.Payload) { p.UserData = nil }), func(o *atls.Options) { o.Policy.ConfigDigest = &[48]byte{7} }, atls.CheckBinding, "no user_data",
+		},
+		"other image, no user data": {
+			payload(func(p *issuer.Payload) { p.UserData, p.PCRs = nil, map[int]attestation.PCR{0: {9}, 1: {2}, 2: {3}} }), nil, atls.CheckPolicy, "PCR0 is 09",
+		},
+		"expired set": {
+			server{},
+			func(o *atls.Options) { o.Policy.Sets = []attestation.Set{{PCRs: policy.Sets[0].PCRs, Expires: now}} },
+			atls.CheckPolicy, "the set expired at 2026-03-01T12:00:00Z",
+		},
+		"older build": {
+			server{binding: func(b *atls.Binding) { b.Build = "1.2.3" }},
+			func(o *atls.Options) {
+				o.Policy.Sets = []attestation.Set{{PCRs: policy.Sets[0].PCRs, MinBuild: "1.2.4"}}
+			},
+			atls.CheckPolicy, `build "1.2.3" is not a version from 1.2.4 on`,
+		},
 		// A document that was seen elsewhere does not help whoever lacks that key.
 		"foreign key": {server{binding: func(b *atls.Binding) { b.SPKI[0] ^= 1 }}, nil, atls.CheckBinding, "another key"},
 		"purpose proof": {
-			server{binding: func(b *atls.Binding) { b.Purpose = atls.PurposeProof }}, nil, atls.CheckBinding, `for purpose "proof", want "certificate"`,
+			server{binding: func(b *atls.Binding) { b.Purpose, b.Exporter = atls.PurposeProof, [32]byte{1} }}, nil, atls.CheckBinding, `for purpose "proof", want "certificate"`,
 		},
 		"purpose kms": {server{binding: func(b *atls.Binding) { b.Purpose = atls.PurposeKMS }}, nil, atls.CheckBinding, `for purpose "kms"`},
 		"other configuration": {
-			server{}, func(o *atls.Options) { o.ConfigDigest = &[48]byte{8} }, atls.CheckBinding, "configuration digest is 07",
+			server{}, func(o *atls.Options) { o.Policy.ConfigDigest = &[48]byte{8} }, atls.CheckPolicy, "configuration refused: its digest is 07",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,7 +207,7 @@ func TestRefusedInHandshake(t *testing.T) {
 func TestErrorsAreTyped(t *testing.T) {
 	a := newAuthority(t)
 	o := a.options()
-	o.Policy = attestation.Policy{Allowed: []attestation.Measurements{{0: {9}}}}
+	o.Policy = attestation.Policy{Sets: []attestation.Set{{PCRs: attestation.Measurements{0: {9}}}}}
 	_, err := dial(t, server{}.start(t, a), clientConfig(t, o))
 	if e, ok := errors.AsType[*attestation.PolicyError](err); !ok || e.Differences[0].Register != 0 {
 		t.Errorf("got %v, want a policy error", err)
@@ -186,7 +221,8 @@ func TestErrorsAreTyped(t *testing.T) {
 }
 
 func TestPolicyIsRequired(t *testing.T) {
-	for _, p := range []attestation.Policy{{}, {Allowed: []attestation.Measurements{{}}}, {Allowed: []attestation.Measurements{{0: {}}}}} {
+	zero := attestation.Set{PCRs: attestation.Measurements{0: {}}}
+	for _, p := range []attestation.Policy{{}, {Sets: []attestation.Set{{}}}, {Sets: []attestation.Set{zero}}} {
 		config, err := atls.ClientConfig(atls.Options{Policy: p})
 		if config != nil || err == nil || !strings.Contains(err.Error(), "attested TLS: policy") {
 			t.Errorf("policy %v: got %v, %v", p, config != nil, err)
@@ -194,6 +230,11 @@ func TestPolicyIsRequired(t *testing.T) {
 	}
 	if _, err := atls.ClientConfig(atls.Options{}); !errors.Is(err, attestation.ErrEmptyPolicy) {
 		t.Errorf("got %v", err)
+	}
+	perConnection := policy
+	perConnection.Proof = attestation.ProofPerConnection
+	if config, err := atls.ClientConfig(atls.Options{Policy: perConnection}); config != nil || !errors.Is(err, atls.ErrNeedsTransport) {
+		t.Errorf("a proof per connection: got %v, %v", config != nil, err)
 	}
 }
 

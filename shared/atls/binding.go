@@ -29,8 +29,8 @@ const (
 // bindingVersion begins every binding. A change of meaning needs a new one.
 const bindingVersion = "containment-chamber binding 1"
 
-// Binding is what the enclave says in the user_data of a document about the key and the configuration that it uses. With the
-// document's signature it becomes a statement of the measured program.
+// Binding is what the enclave says in the user_data of a document about the key, the connection and the configuration that it uses. With
+// the document's signature it becomes a statement of the measured program.
 type Binding struct {
 	Purpose Purpose
 	// SPKI is SHA-256 over the DER SubjectPublicKeyInfo of the TLS key.
@@ -39,15 +39,18 @@ type Binding struct {
 	Config [48]byte
 	// Build is the program's version, at most 128 bytes of UTF-8; it may be empty.
 	Build string
+	// Exporter is what [Exporter] returns for the connection that a proof is for. It is zero for other purposes, and only for these.
+	Exporter [32]byte
 }
 
-// encodedBinding is a CBOR map with the keys 0 to 4, in deterministic encoding (RFC 8949, section 4.2.1).
+// encodedBinding is a CBOR map with the keys 0 to 4, and 5 in proofs alone, in deterministic encoding (RFC 8949, section 4.2.1).
 type encodedBinding struct {
-	Version string   `cbor:"0,keyasint"`
-	Purpose string   `cbor:"1,keyasint"`
-	SPKI    [32]byte `cbor:"2,keyasint"`
-	Config  [48]byte `cbor:"3,keyasint"`
-	Build   string   `cbor:"4,keyasint"`
+	Version  string   `cbor:"0,keyasint"`
+	Purpose  string   `cbor:"1,keyasint"`
+	SPKI     [32]byte `cbor:"2,keyasint"`
+	Config   [48]byte `cbor:"3,keyasint"`
+	Build    string   `cbor:"4,keyasint"`
+	Exporter []byte   `cbor:"5,keyasint,omitempty"`
 }
 
 // Marshal encodes the binding in at most [MaxBinding] bytes. Equal bindings have equal encodings.
@@ -55,15 +58,15 @@ func (b Binding) Marshal() ([]byte, error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	return b.encode()
-}
-
-func (b Binding) encode() ([]byte, error) {
 	mode, err := cbor.CoreDetEncOptions().EncMode()
 	if err != nil {
 		return nil, fmt.Errorf("binding: %w", err)
 	}
-	out, err := mode.Marshal(encodedBinding{bindingVersion, string(b.Purpose), b.SPKI, b.Config, b.Build})
+	e := encodedBinding{Version: bindingVersion, Purpose: string(b.Purpose), SPKI: b.SPKI, Config: b.Config, Build: b.Build}
+	if b.Purpose == PurposeProof {
+		e.Exporter = b.Exporter[:]
+	}
+	out, err := mode.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("binding: %w", err)
 	}
@@ -83,6 +86,7 @@ func ParseBinding(in []byte) (Binding, error) {
 		return Binding{}, fmt.Errorf("binding: version is %.40q, want %q", e.Version, bindingVersion)
 	}
 	b := Binding{Purpose: Purpose(e.Purpose), SPKI: e.SPKI, Config: e.Config, Build: e.Build}
+	copy(b.Exporter[:], e.Exporter)
 	again, err := b.Marshal()
 	if err != nil {
 		return Binding{}, err
@@ -98,6 +102,12 @@ func (b Binding) check() error {
 	case PurposeCertificate, PurposeProof, PurposeKMS:
 	default:
 		return fmt.Errorf("binding: purpose %.40q is unknown", string(b.Purpose))
+	}
+	if proof := b.Purpose == PurposeProof; proof != (b.Exporter != [32]byte{}) {
+		if proof {
+			return errors.New("binding: a proof without an exporter binds to no connection")
+		}
+		return fmt.Errorf("binding: an exporter does not belong into one of purpose %q", string(b.Purpose))
 	}
 	if len(b.Build) > maxBuild {
 		return fmt.Errorf("binding: build of %d bytes, at most %d are allowed", len(b.Build), maxBuild)

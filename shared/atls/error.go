@@ -11,8 +11,10 @@ const (
 	CheckCertificate                  // one certificate, signed by its own key, valid now
 	CheckExtension                    // one attestation extension
 	CheckDocument                     // the document holds; Err is an *attestation.Error
-	CheckPolicy                       // the measurements are allowed; Err is an *attestation.PolicyError
-	CheckBinding                      // the document speaks of this key, for this purpose, and of the expected configuration
+	CheckPolicy                       // the policy allows it; Err is an *attestation.PolicyError
+	CheckTrust                        // it is what was remembered; Err is a *TrustError, or wraps ErrNotRemembered
+	CheckBinding                      // the document speaks of this key, for this purpose
+	CheckProof                        // the server proves itself on this connection; Err may hold the error of a check above
 )
 
 func (c Check) String() string {
@@ -27,8 +29,12 @@ func (c Check) String() string {
 		return "attestation document"
 	case CheckPolicy:
 		return "policy"
+	case CheckTrust:
+		return "trust"
 	case CheckBinding:
 		return "binding"
+	case CheckProof:
+		return "proof"
 	}
 	return fmt.Sprintf("check %d", int(c))
 }

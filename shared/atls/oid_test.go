@@ -1,6 +1,7 @@
 package atls
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509/pkix"
 	"encoding/binary"
@@ -35,4 +36,25 @@ func TestDocumentIn(t *testing.T) {
 	if document, err := documentIn([]pkix.Extension{{Id: []int{2, 25, 1}}, good}); err != nil || string(document) != "document" {
 		t.Errorf("got %q, %v", document, err)
 	}
+}
+
+// FuzzDocumentIn: one document has one value, that of Extension.
+func FuzzDocumentIn(f *testing.F) {
+	f.Add(Extension([]byte("document")).Value)
+	f.Add(Extension(make([]byte, 200)).Value)
+	f.Add([]byte{4, 0x81, 1, 0})
+	f.Add([]byte{0x24, 0x80, 4, 1, 0, 0, 0})
+	f.Add([]byte{4, 0x84, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		document, err := documentIn([]pkix.Extension{{Id: OID(), Value: value}})
+		if err != nil {
+			if document != nil {
+				t.Errorf("%x: error %v with a document", value, err)
+			}
+			return
+		}
+		if again := Extension(document); !bytes.Equal(again.Value, value) {
+			t.Errorf("accepted %x, encodes as %x", value, again.Value)
+		}
+	})
 }

@@ -26,16 +26,24 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var (
 	image  = map[int]attestation.PCR{0: {1}, 1: {2}, 2: {3}}
-	policy = attestation.Policy{Allowed: []attestation.Measurements{{0: {1}, 1: {2}, 2: {3}}}}
+	policy = attestation.Policy{Sets: []attestation.Set{{Label: "image", PCRs: attestation.Measurements{0: {1}, 1: {2}, 2: {3}}}}}
 )
 
 // authority is the development root and one enclave's issuer under it.
 type authority struct {
-	root   *issuer.Root
+	root *issuer.Root
+
+	mu     sync.Mutex // held for each document
 	issuer *issuer.Issuer
 }
 
-func newAuthority(t *testing.T) *authority {
+func (a *authority) issue(p issuer.Payload, at time.Time) ([]byte, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.issuer.Issue(p, at)
+}
+
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	root, err := issuer.NewRoot(now)
 	if err != nil {
@@ -45,7 +53,7 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authority{root, i}
+	return &authority{root: root, issuer: i}
 }
 
 func (a *authority) options() atls.Options {
@@ -65,7 +73,7 @@ type server struct {
 	chain      func([][]byte) [][]byte // what is sent
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -74,7 +82,7 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func (s server) certificate(t *testing.T, a *authority) tls.Certificate {
+func (s server) certificate(t testing.TB, a *authority) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
 	spki, err := x509.MarshalPKIXPublicKey(key.Public())
@@ -97,7 +105,7 @@ func (s server) certificate(t *testing.T, a *authority) tls.Certificate {
 	if !s.issued.IsZero() {
 		issued = s.issued
 	}
-	document, err := a.issuer.Issue(payload, issued)
+	document, err := a.issue(payload, issued)
 	if err != nil {
 		t.Fatal(err)
 	}

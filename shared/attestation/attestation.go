@@ -39,6 +39,8 @@ type Document struct {
 	UserData  []byte // nil when absent, else 0 to 1024 bytes
 	Nonce     []byte // nil when absent, else 0 to 1024 bytes
 
+	// NotBefore is the latest beginning among the document's certificates and the root.
+	NotBefore time.Time
 	// NotAfter is the earliest end among the certificates of the verified chain, root included. After it the document
 	// proves nothing.
 	NotAfter time.Time
@@ -75,15 +77,8 @@ func Verify(raw []byte, opts Options) (*Document, error) {
 }
 
 func checkFreshness(doc *Document, opts Options) error {
-	if opts.MaxAge != 0 {
-		age := opts.Now.Sub(doc.Timestamp)
-		at := doc.Timestamp.Format(time.RFC3339)
-		if age > opts.MaxAge {
-			return refuse(StepFreshness, "timestamp", fmt.Errorf("%s is %v ago, at most %v is allowed", at, age, opts.MaxAge))
-		}
-		if age < -Leeway {
-			return refuse(StepFreshness, "timestamp", fmt.Errorf("%s is %v in the future", at, -age))
-		}
+	if err := checkAge(doc, opts.Now, opts.MaxAge); err != nil {
+		return err
 	}
 	switch {
 	case opts.Nonce == nil:
@@ -92,6 +87,21 @@ func checkFreshness(doc *Document, opts Options) error {
 		return refuse(StepFreshness, "nonce", errors.New("absent"))
 	case subtle.ConstantTimeCompare(doc.Nonce, opts.Nonce) != 1:
 		return refuse(StepFreshness, "nonce", fmt.Errorf("%.16x… of %d bytes is not the one that was asked for", doc.Nonce, len(doc.Nonce)))
+	}
+	return nil
+}
+
+func checkAge(doc *Document, now time.Time, limit time.Duration) error {
+	if limit == 0 {
+		return nil
+	}
+	age := now.Sub(doc.Timestamp)
+	at := doc.Timestamp.Format(time.RFC3339)
+	if age > limit {
+		return refuse(StepFreshness, "timestamp", fmt.Errorf("%s is %v ago, at most %v is allowed", at, age, limit))
+	}
+	if age < -Leeway {
+		return refuse(StepFreshness, "timestamp", fmt.Errorf("%s is %v in the future", at, -age))
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// verifyChain builds the chain from the document's certificate to a root, sets doc.NotAfter to its earliest end, and returns the
-// key of the document's certificate. The bundle's own root is worth nothing: it is a candidate like every other entry. Revocation
+// verifyChain builds the chain from the document's certificate to a root, sets from when to when it is valid, and returns the key
+// of the document's certificate. The bundle's own root is worth nothing: it is a candidate like every other entry. Revocation
 // lists are not consulted, as AWS advises.
 func verifyChain(doc *Document, opts Options) (*ecdsa.PublicKey, error) {
 	target, err := x509.ParseCertificate(doc.Certificate)
@@ -55,11 +55,14 @@ func verifyChain(doc *Document, opts Options) (*ecdsa.PublicKey, error) {
 	if err != nil {
 		return nil, refuse(StepChain, "certificate", err)
 	}
-	doc.NotAfter = target.NotAfter
+	doc.NotBefore, doc.NotAfter = latest, target.NotAfter
 	for _, chain := range chains {
 		for _, ca := range chain[1:] {
 			if err := checkCA(ca); err != nil {
 				return nil, refuse(StepChain, fmt.Sprintf("certificate of %.80q", ca.Subject), err)
+			}
+			if ca.NotBefore.After(doc.NotBefore) {
+				doc.NotBefore = ca.NotBefore
 			}
 			if ca.NotAfter.Before(doc.NotAfter) {
 				doc.NotAfter = ca.NotAfter

@@ -165,6 +165,21 @@ func TestNotAfterIsTheEarliestEnd(t *testing.T) {
 	}
 }
 
+// The root may stand in the bundle, and counts if it does not.
+func TestNotBeforeIsTheLatestBeginning(t *testing.T) {
+	for place := root; place <= leaf; place++ {
+		begin := now.Add(-time.Second)
+		h := hostile{
+			cert:   at(place, func(c *x509.Certificate) { c.NotBefore = begin }),
+			fields: func(f *issuer.Fields) { f.CABundle = f.CABundle[1:] },
+		}
+		doc, err := verify(t, h, attestation.Options{})
+		if err != nil || !doc.NotBefore.Equal(begin) {
+			t.Errorf("certificate %d begins last: got %v, %v", place, doc, err)
+		}
+	}
+}
+
 func TestClockBehind(t *testing.T) {
 	raw, trusted := hostile{}.make(t)
 	begin := now.Add(-3 * time.Second)

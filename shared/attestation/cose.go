@@ -14,7 +14,9 @@ const (
 	maxPayload    = 16 << 10
 	signatureSize = 96            // r and s of P-384, 48 bytes each
 	maxEnvelope   = 1 + 7 + 3 + 2 // tag, envelopeHead, heads of payload and signature
-	maxDocument   = maxEnvelope + maxPayload + signatureSize
+
+	// MaxDocument is the largest document in bytes.
+	MaxDocument = maxEnvelope + maxPayload + signatureSize
 )
 
 const (
@@ -38,8 +40,8 @@ type envelope struct {
 
 // openEnvelope copies what it takes from raw.
 func openEnvelope(raw []byte) (envelope, error) {
-	if len(raw) == 0 || len(raw) > maxDocument {
-		return envelope{}, refuse(StepSize, "document", fmt.Errorf("%d bytes, want 1 to %d", len(raw), maxDocument))
+	if len(raw) == 0 || len(raw) > MaxDocument {
+		return envelope{}, refuse(StepSize, "document", fmt.Errorf("%d bytes, want 1 to %d", len(raw), MaxDocument))
 	}
 	in := bytes.TrimPrefix(raw, []byte(envelopeTag))
 	rest, ok := bytes.CutPrefix(in, []byte(envelopeHead))

@@ -31,3 +31,26 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseRoot: what is accepted is a root, and the only block of its file.
+func FuzzParseRoot(f *testing.F) {
+	_, trusted := hostile{}.make(f)
+	for _, c := range []*x509.Certificate{trusted, attestation.AWSRoot()} {
+		text := encodePEM("CERTIFICATE", c.Raw)
+		f.Add([]byte(text))
+		f.Add([]byte("Subject: x\n" + text + "\n"))
+		f.Add([]byte(text + text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := attestation.ParseRoot(text)
+		if (c == nil) != (err != nil) {
+			t.Fatalf("certificate %v with error %v", c != nil, err)
+		}
+		if err != nil {
+			return
+		}
+		if again, err := attestation.ParseRoot([]byte(encodePEM("CERTIFICATE", c.Raw))); err != nil || !again.Equal(c) || !c.IsCA {
+			t.Errorf("accepted %x, but then: %v", c.Raw, err)
+		}
+	})
+}

@@ -140,7 +140,7 @@ func TestRealDocumentsAgainstPolicy(t *testing.T) {
 			if r.debug {
 				image = attestation.Measurements{0: {1}}
 			}
-			err = attestation.Policy{Allowed: []attestation.Measurements{image}}.Check(doc)
+			_, err = attestation.Policy{Sets: []attestation.Set{{PCRs: image}}}.Check(doc, attestation.Claims{}, r.time())
 			refused, _ := errors.AsType[*attestation.PolicyError](err)
 			if r.debug != (refused != nil && refused.Debug) || !r.debug && err != nil {
 				t.Errorf("debug %v, got %v", r.debug, err)

@@ -32,6 +32,6 @@ func Trust(signer, configFile, rootFile string) (attestation.Policy, *x509.Certi
 	}
 	digest := cfg.Digest()
 	told := attestation.PCR(sha512.Sum384(append(make([]byte, sha512.Size384), digest[:]...)))
-	policy := attestation.Policy{Allowed: []attestation.Measurements{{0: m.PCR0, 1: m.PCR1, 2: m.PCR2, 16: told}}}
-	return policy, root, nil
+	registers := attestation.Measurements{0: m.PCR0, 1: m.PCR1, 2: m.PCR2, 16: told}
+	return attestation.Policy{Sets: []attestation.Set{{Label: "this build", PCRs: registers}}}, root, nil
 }

@@ -63,8 +63,11 @@ func TestAttestedHandshake(t *testing.T) {
 	}
 	var peer atls.Peer
 	client, err := atls.ClientConfig(atls.Options{
-		Policy: attestation.Policy{Allowed: []attestation.Measurements{{0: measured.PCR0, 1: measured.PCR1, 2: measured.PCR2}}}, Roots: roots, ConfigDigest: &digest,
-		OnVerified: func(p atls.Peer) { peer = p },
+		Policy: attestation.Policy{
+			Sets:         []attestation.Set{{PCRs: attestation.Measurements{0: measured.PCR0, 1: measured.PCR1, 2: measured.PCR2}}},
+			ConfigDigest: &digest,
+		},
+		Roots: roots, OnVerified: func(p atls.Peer) { peer = p },
 	})
 	if err != nil {
 		t.Fatal(err)

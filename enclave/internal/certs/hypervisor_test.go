@@ -115,5 +115,8 @@ func (h *hypervisor) attempts() int {
 
 // policy accepts what the hypervisor's documents say.
 func (h *hypervisor) policy() attestation.Policy {
-	return attestation.Policy{Allowed: []attestation.Measurements{{0: {1}, 1: {2}, 2: {3}, 16: {4}}}}
+	return attestation.Policy{
+		Sets:         []attestation.Set{{PCRs: attestation.Measurements{0: {1}, 1: {2}, 2: {3}, 16: {4}}}},
+		ConfigDigest: &[48]byte{9},
+	}
 }

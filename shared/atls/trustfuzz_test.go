@@ -1,0 +1,48 @@
+package atls
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
+)
+
+// FuzzParseTrust: one content has one form, and what is accepted could have been remembered.
+func FuzzParseTrust(f *testing.F) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	pcrs := attestation.Measurements{0: {1}, 1: {2}, 2: {3}, 3: {}, 16: {7}}
+	for _, all := range []map[string]TrustRecord{
+		{},
+		{"a": {PCRs: pcrs, FirstSeen: now, Build: "0.1.0"}},
+		{"b<>&\u2028": {PCRs: pcrs, FirstSeen: now}, "a": {PCRs: pcrs, FirstSeen: now, Build: "\u00fc"}},
+	} {
+		text, err := marshalTrust(all)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if again, err := parseTrust(text, now); len(all) < 2 && (err != nil || !cmp.Equal(all, again)) {
+			f.Fatalf("%v: %v", again, err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		all, err := parseTrust(text, now)
+		if err != nil {
+			if all != nil {
+				t.Errorf("error %v with %v", err, all)
+			}
+			return
+		}
+		if again, err := marshalTrust(all); err != nil || !bytes.Equal(again, text) {
+			t.Errorf("accepted %q, written as %q, %v", text, again, err)
+		}
+		for name, r := range all {
+			if checkName(name) != nil || r.FirstSeen.After(now.Add(attestation.Leeway)) || r.PCRs[0].IsZero() || r.PCRs[1].IsZero() || r.PCRs[2].IsZero() {
+				t.Errorf("accepted %q: %+v", name, r)
+			}
+		}
+	})
+}
