@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
@@ -130,13 +132,29 @@ func (s *Store) send(ctx context.Context, claims []slashing.Claim) ([]slashing.O
 	}
 	defer conn.Release()
 	g := gather(claims)
-	if err := g.exchange(ctx, conn.Conn(), advanceAttestations, advanceBlocks, g.full()); err != nil {
+	if err := g.advance(ctx, conn.Conn()); err != nil {
 		return nil, judged(err)
 	}
-	rest := g.refused()
-	if err := g.exchange(ctx, conn.Conn(), standingAttestations, standingBlocks, rest); err != nil {
-		s.renew(err)
-		g.fail(unavailable(fmt.Errorf("refused by the rule, and what is on record could not be read: %w", err)))
-	}
+	s.complete(ctx, conn.Conn(), g)
 	return g.outcomes, nil
+}
+
+// complete sets the outcomes of the claims that were not recorded.
+func (s *Store) complete(ctx context.Context, conn *pgx.Conn, g *group) {
+	refused := g.refused()
+	err := g.read(ctx, conn, refused)
+	if err != nil {
+		s.renew(err)
+		err = unavailable(fmt.Errorf("refused, and what is on record could not be read: %w", err))
+	}
+	for _, i := range refused {
+		switch {
+		case err != nil:
+			g.outcomes[i] = slashing.Outcome{Err: err}
+		case g.outcomes[i].Permits(g.claims[i].Vote):
+			// Another signer recorded the same vote after this one was refused. Reading, unlike writing, does not wait until a
+			// synchronous standby has it.
+			g.outcomes[i] = slashing.Outcome{Err: fmt.Errorf("%w: another signer recorded the vote while this one was refused", slashing.ErrOutcomeUnknown)}
+		}
+	}
 }

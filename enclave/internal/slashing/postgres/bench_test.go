@@ -2,91 +2,63 @@ package postgres_test
 
 import (
 	"encoding/binary"
-	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
-// callers is how many ask at once.
-const callers = 64
-
-// BenchmarkGuard records votes of 64 callers through a guard, and compares with single-row updates, each committed alone, by as
-// many connections to the same server: votes/s, the ratio of the two, and round trips for each vote.
-func BenchmarkGuard(b *testing.B) {
-	database := fmt.Sprintf("db%d", shared.dbs.Add(1))
-	if err := shared.admin("postgres", "CREATE DATABASE "+database+" OWNER signer"); err != nil {
-		b.Fatal(err)
+// BenchmarkVote compares one vote at a time with a bare update of the same row: what the store adds, and then the guard. The bench
+// program measures votes among many.
+func BenchmarkVote(b *testing.B) {
+	const keys = 1000
+	database := newDatabase(b)
+	store := open(b, plain(shared.Address(), database))
+	guard := slashing.NewGuard(store, 10*time.Second)
+	target := uint64(0) // of the last vote: they rise across the parts
+	next := func() (key bls.PublicKey) {
+		target++
+		binary.BigEndian.PutUint64(key[:], target%keys)
+		return key
 	}
-	guard := slashing.NewGuard(open(b, plain(address(), database)), 10*time.Second)
-	var writes atomic.Int64
-	guard.OnWrite(func(int, time.Duration, error) { writes.Add(1) })
-	var grouped, single, votes float64
-	for target := uint64(1); b.Loop(); target += 20 {
-		var requests [callers][20]*eth2.AttestationRequest
-		for caller := range requests {
-			for i := range requests[caller] {
-				requests[caller][i] = attestation(target+uint64(i), caller)
-			}
+	advance := func(b *testing.B) {
+		claim := slashing.Claim{Key: next(), Vote: slashing.Attestation{Target: target}}
+		if outcomes, err := store.Advance(b.Context(), []slashing.Claim{claim}); err != nil || !outcomes[0].Permits(claim.Vote) {
+			b.Fatal(outcomes, err)
 		}
-		began := time.Now()
-		eachCaller(func(caller int) {
-			key := bls.PublicKey{1}
-			binary.BigEndian.PutUint32(key[1:], uint32(caller))
-			for _, request := range requests[caller] {
-				if _, err := guard.Permit(b.Context(), key, request); err != nil {
-					b.Error(err)
-				}
-			}
-		})
-		grouped += time.Since(began).Seconds()
-		votes += 20 * callers
-		single += updates(b, database, 20)
 	}
-	b.ReportMetric(votes/grouped, "votes/s")
-	b.ReportMetric(votes/single, "updates/s")
-	b.ReportMetric(single/grouped, "ratio")
-	b.ReportMetric(float64(writes.Load())/votes, "writes/vote")
-}
-
-func eachCaller(f func(caller int)) {
-	var asking sync.WaitGroup
-	for caller := range callers {
-		asking.Go(func() { f(caller) })
+	for range keys { // the first vote of a key makes its record, all others change it
+		advance(b)
 	}
-	asking.Wait()
-}
-
-// updates is how many seconds n updates of each caller take.
-func updates(b *testing.B, database string, n int) float64 {
-	b.Helper()
-	conns := make([]*pgx.Conn, callers)
-	for i := range conns {
-		var err error
-		if conns[i], err = shared.connect(b.Context(), database); err != nil {
+	b.Run("update", func(b *testing.B) {
+		conn, err := pgx.Connect(b.Context(), shared.PlainURL(shared.Address(), database))
+		if err != nil {
 			b.Fatal(err)
 		}
-	}
-	began := time.Now()
-	eachCaller(func(caller int) {
-		key := bls.PublicKey{1}
-		binary.BigEndian.PutUint32(key[1:], uint32(caller))
-		for range n {
-			if _, err := conns[caller].Exec(b.Context(), "UPDATE attestations SET target = target WHERE key = $1 AND target > 0", key[:]); err != nil {
-				b.Error(err)
+		defer conn.Close(b.Context())
+		for b.Loop() {
+			key := next()
+			tag, err := conn.Exec(b.Context(), "UPDATE attestations SET target = $2, root = $3 WHERE key = $1 AND target < $2",
+				key[:], int64(target), make([]byte, 32))
+			if err != nil || tag.RowsAffected() != 1 {
+				b.Fatal(tag, err)
 			}
 		}
 	})
-	took := time.Since(began).Seconds()
-	for _, c := range conns {
-		_ = c.Close(b.Context())
-	}
-	return took
+	b.Run("store", func(b *testing.B) {
+		for b.Loop() {
+			advance(b)
+		}
+	})
+	b.Run("guard", func(b *testing.B) {
+		for b.Loop() {
+			key := next()
+			if _, err := guard.Permit(b.Context(), key, attestation(target, 0)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

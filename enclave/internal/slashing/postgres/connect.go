@@ -38,6 +38,7 @@ func configure(o Options, t Target) (*pgxpool.Config, error) {
 	c.ValidateConnect = nil
 	c.ConnectTimeout = o.Timeout
 	c.MaxProtocolMessageBodyLen = maxMessage
+	c.OnNotice = observe
 	c.RuntimeParams = session(o.Timeout)
 	// Names are for Dial: in an enclave it finds them in the route table, elsewhere it tries all addresses of one at once.
 	c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
@@ -53,6 +54,16 @@ func configure(o Options, t Target) (*pgxpool.Config, error) {
 	return pool, nil
 }
 
+// authenticate sets the password of a connection that is to be made.
+func (o Options) authenticate(ctx context.Context, t Target, c *pgx.ConnConfig) error {
+	if o.Password == nil {
+		return nil
+	}
+	password, err := o.Password(ctx, t)
+	c.Password = password
+	return err
+}
+
 // session are the settings of each connection, above those of the server, the database and the role.
 func session(timeout time.Duration) map[string]string {
 	return map[string]string{
@@ -62,6 +73,10 @@ func session(timeout time.Duration) map[string]string {
 		"synchronous_commit": "on",
 		// Each statement sees the row that it has waited for, instead of failing.
 		"default_transaction_isolation": "read committed",
+		// Every statement finds its rows by their keys. One plan for all batches, which does not read tables from end to end because
+		// they were empty when it was made, stays right whatever they grow to.
+		"plan_cache_mode": "force_generic_plan",
+		"enable_seqscan":  "off",
 		// What nobody waits for any more ends at the server too, and gives its locks back.
 		"statement_timeout":                   strconv.FormatInt(timeout.Milliseconds(), 10),
 		"idle_in_transaction_session_timeout": "30000",
@@ -93,9 +108,10 @@ func tlsConfig(t Target, cas *x509.CertPool) *tls.Config {
 // checkSession refuses a server that would forget votes or cannot take them.
 func checkSession(ctx context.Context, conn *pgx.Conn) error {
 	var recovering bool
-	var fsync, synchronous, readOnly string
+	var fsync, synchronous, readOnly, isolation string
 	err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit'),
-current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&recovering, &fsync, &synchronous, &readOnly)
+current_setting('transaction_read_only'), current_setting('transaction_isolation')`, pgx.QueryExecModeExec).
+		Scan(&recovering, &fsync, &synchronous, &readOnly, &isolation)
 	switch {
 	case err != nil:
 		return err
@@ -105,6 +121,8 @@ current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&recoveri
 		return fmt.Errorf("%w: its fsync is %s, so that a crash loses votes; want on", ErrServer, fsync)
 	case synchronous != "on":
 		return fmt.Errorf("%w: synchronous_commit is %s although we set it on; is a connection pooler between?", ErrServer, synchronous)
+	case isolation != "read committed":
+		return fmt.Errorf("%w: its transactions are %s although we set read committed; is a connection pooler between?", ErrServer, isolation)
 	case readOnly != "off":
 		return fmt.Errorf("%w: its transactions are read-only (default_transaction_read_only)", ErrServer)
 	}
@@ -114,11 +132,18 @@ current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&recoveri
 // checkRights refuses a role that could not record votes: PostgreSQL would tell at the first one.
 func checkRights(ctx context.Context, conn *pgx.Conn) error {
 	var lacking string
-	err := conn.QueryRow(ctx, `SELECT coalesce(string_agg(name, ' and '), '') FROM unnest(ARRAY['attestations', 'blocks']) AS name
-WHERE NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT') AND has_table_privilege(name, 'UPDATE'))`,
+	err := conn.QueryRow(ctx, `
+SELECT coalesce(string_agg(rights || ' on ' || name, ' and '), '') FROM (
+	SELECT name, string_agg(privilege, ', ' ORDER BY privilege) AS rights
+	FROM (VALUES
+		('attestations', 'SELECT'), ('attestations', 'INSERT'), ('attestations', 'UPDATE'),
+		('blocks', 'SELECT'), ('blocks', 'INSERT'), ('blocks', 'UPDATE'),
+		('high_watermarks', 'SELECT')) AS needed (name, privilege)
+	WHERE NOT has_table_privilege(name, privilege)
+	GROUP BY name ORDER BY name) AS tables`,
 		pgx.QueryExecModeExec).Scan(&lacking)
 	if err == nil && lacking != "" {
-		err = fmt.Errorf("%w: the role lacks a right on %s; it needs SELECT, INSERT and UPDATE", ErrServer, lacking)
+		err = fmt.Errorf("%w: the role lacks %s", ErrServer, lacking)
 	}
 	return err
 }
@@ -131,9 +156,14 @@ func explain(err error) error {
 	}
 	switch e.Code {
 	case "42501": // insufficient_privilege
-		return fmt.Errorf("the role lacks a right (it needs SELECT, INSERT and UPDATE on meta, attestations and blocks; to make them, CREATE on the schema): %w", err)
+		return fmt.Errorf("the role lacks a right (to sign it needs SELECT, INSERT and UPDATE on meta, attestations and blocks, and SELECT on high_watermarks; "+
+			"to set high watermarks INSERT, UPDATE and DELETE on high_watermarks too; to make the tables, CREATE on the schema): %w", err)
 	case "3F000": // invalid_schema_name
 		return fmt.Errorf("the role's search_path names no schema: %w", err)
+	case "42P07", "42710": // duplicate_table, duplicate_object: a table, a view, a type
+		return fmt.Errorf("another program's table or type is in the way; give the signer a schema or a database of its own: %w", err)
+	case "55P03": // lock_not_available
+		return fmt.Errorf("other transactions keep the tables of votes: %w", err)
 	}
 	return err
 }

@@ -13,8 +13,8 @@ import (
 // TestDoubtOutlivesARefusal: the first try may be on record although the second is refused, so that what hides the record from the
 // second must not make it say that nothing was recorded.
 func TestDoubtOutlivesARefusal(t *testing.T) {
-	database := shared.database(t)
-	p := newProxy(t, address())
+	database := newDatabase(t)
+	p := newProxy(t, shared.Address())
 	s := open(t, plain(p.address(), database))
 	key := bls.PublicKey{1}
 	if _, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: 6}}}); err != nil {
@@ -27,7 +27,7 @@ func TestDoubtOutlivesARefusal(t *testing.T) {
 			if tries++; tries == 1 {
 				return cutAfter
 			}
-			if err := shared.admin(database, "UPDATE blocks SET slot = 99"); err != nil { // another signer's
+			if err := shared.Exec(t.Context(), database, "UPDATE blocks SET slot = 99"); err != nil { // another signer's
 				t.Error(err)
 			}
 		case fromClient && data[0] == 'B' && bytes.Contains(data, []byte("\x00standing_")):
@@ -47,8 +47,8 @@ func TestDoubtOutlivesARefusal(t *testing.T) {
 
 // TestSilentServerGivesItsPlaceBack: a connection whose checks are never answered leaves the pool.
 func TestSilentServerGivesItsPlaceBack(t *testing.T) {
-	p := newProxy(t, address())
-	o := plain(p.address(), shared.database(t))
+	p := newProxy(t, shared.Address())
+	o := plain(p.address(), newDatabase(t))
 	o.PoolSize, o.Timeout = 1, 2*time.Second
 	s := open(t, o)
 	p.spoil(false, func(fromClient bool, data []byte) verdict {

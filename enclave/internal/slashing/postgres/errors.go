@@ -57,7 +57,14 @@ func severity(e *pgconn.PgError) string {
 // conflicted says that another transaction was in the way: the server rolled this one back, and it may be sent again.
 func conflicted(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && aborted(err) && (e.Code == "40001" || e.Code == "40P01")
+	if !ok || !aborted(err) {
+		return false
+	}
+	switch e.Code {
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+		return true
+	}
+	return false
 }
 
 // byRow says that a row may be at fault, so that its neighbours may do without it: a constraint, a value, or a trigger of the

@@ -3,8 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"net"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,12 +15,10 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 )
 
-func address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(shared.port)) }
-
 // truth is the slot on record for a key, behind the store's back; -1 if there is none.
 func truth(t *testing.T, database string, key bls.PublicKey) int64 {
 	t.Helper()
-	conn, err := shared.connect(t.Context(), database)
+	conn, err := shared.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +64,8 @@ func TestFaults(t *testing.T) {
 		{"half-open: the answer never comes", acts(swallowBack, writes), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			database := shared.database(t)
-			p := newProxy(t, address())
+			database := newDatabase(t)
+			p := newProxy(t, shared.Address())
 			s := open(t, plain(p.address(), database))
 			key, vote := bls.PublicKey{1}, slashing.Block{Slot: 7, Root: eth2.Root{7}}
 			claims := []slashing.Claim{{Key: key, Vote: vote}}
@@ -102,8 +98,8 @@ func TestFaults(t *testing.T) {
 func TestCutOnce(t *testing.T) {
 	for name, v := range map[string]verdict{"before the server gets it": cut, "after the server got it": cutAfter} {
 		t.Run(name, func(t *testing.T) {
-			p := newProxy(t, address())
-			s := open(t, plain(p.address(), shared.database(t)))
+			p := newProxy(t, shared.Address())
+			s := open(t, plain(p.address(), newDatabase(t)))
 			var cuts atomic.Int32
 			p.spoil(false, func(fromClient bool, data []byte) verdict {
 				if writes(fromClient, data) && cuts.Add(1) == 1 {
@@ -123,8 +119,8 @@ func TestCutOnce(t *testing.T) {
 // TestCutAnywhere cuts after every number of bytes in both directions, with no way to connect again, and compares what the store
 // says with what is on record.
 func TestCutAnywhere(t *testing.T) {
-	database := shared.database(t)
-	p := newProxy(t, address())
+	database := newDatabase(t)
+	p := newProxy(t, shared.Address())
 	s := open(t, plain(p.address(), database))
 	var said [3]int
 	slot := int64(0)
@@ -177,9 +173,9 @@ func TestCutAnywhere(t *testing.T) {
 
 // TestCommitFails: rows have come back before the server refuses the commit, so that none of them may be believed.
 func TestCommitFails(t *testing.T) {
-	database := shared.database(t)
+	database := newDatabase(t)
 	s := open(t, options(database))
-	if err := shared.admin(database,
+	if err := shared.Exec(t.Context(), database,
 		`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$`,
 		`CREATE CONSTRAINT TRIGGER late AFTER INSERT OR UPDATE ON blocks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.slot = 13) EXECUTE FUNCTION no()`,
 	); err != nil {
@@ -206,9 +202,9 @@ func TestCommitFails(t *testing.T) {
 // TestConflictsAreSentAgain: what the server rolls back for another transaction is no failure.
 func TestConflictsAreSentAgain(t *testing.T) {
 	for _, code := range []string{"40001", "40P01"} {
-		database := shared.database(t)
+		database := newDatabase(t)
 		s := open(t, options(database))
-		if err := shared.admin(database, "CREATE SEQUENCE tries", "GRANT ALL ON SEQUENCE tries TO signer",
+		if err := shared.Exec(t.Context(), database, "CREATE SEQUENCE tries", "GRANT ALL ON SEQUENCE tries TO signer",
 			`CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF nextval('tries') <= 3 THEN RAISE EXCEPTION 'busy' USING ERRCODE = '`+code+`'; END IF; RETURN NEW; END $$`,
 			`CREATE TRIGGER busy BEFORE INSERT OR UPDATE ON blocks FOR EACH ROW EXECUTE FUNCTION busy()`,
@@ -224,7 +220,7 @@ func TestConflictsAreSentAgain(t *testing.T) {
 
 // TestFaultOfTheCaller: what one statement cannot hold is refused whole.
 func TestFaultOfTheCaller(t *testing.T) {
-	s := open(t, options(shared.database(t)))
+	s := open(t, options(newDatabase(t)))
 	vote := slashing.Block{Slot: 1}
 	for name, claims := range map[string][]slashing.Claim{
 		"two claims for one record": {{Vote: vote}, {Key: bls.PublicKey{1}, Vote: vote}, {Vote: slashing.Block{Slot: 2}}},
@@ -236,36 +232,6 @@ func TestFaultOfTheCaller(t *testing.T) {
 	}
 	if outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Vote: slashing.Block{}}}); err != nil || outcomes[0].Standing != (slashing.Block{}) {
 		t.Errorf("afterwards: %v, %v", outcomes, err)
-	}
-}
-
-// TestOneRoundTrip counts what crosses the network for a group of 500 of both kinds.
-func TestOneRoundTrip(t *testing.T) {
-	p := newProxy(t, address())
-	o := plain(p.address(), shared.database(t))
-	o.PoolSize = 1 // or a spare connection is made meanwhile
-	s := open(t, o)
-	claims := make([]slashing.Claim, 0, 500)
-	for i := range 250 {
-		key := bls.PublicKey{byte(i), byte(i >> 8), 3}
-		claims = append(claims, slashing.Claim{Key: key, Vote: slashing.Block{Slot: 1}}, slashing.Claim{Key: key, Vote: slashing.Attestation{Target: 1}})
-	}
-	syncs := 0
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
-		if fromClient && len(data) >= 5 && string(data[len(data)-5:]) == "S\x00\x00\x00\x04" {
-			syncs++
-		}
-		return pass
-	})
-	outcomes, err := s.Advance(t.Context(), claims)
-	p.spoil(false, nil)
-	for i, o := range outcomes {
-		if o.Err != nil || o.Standing != claims[i].Vote {
-			t.Errorf("claim %d: %+v", i, o)
-		}
-	}
-	if err != nil || syncs != 1 {
-		t.Errorf("%v; %d round trips, want 1", err, syncs)
 	}
 }
 

@@ -176,7 +176,10 @@ func (s *Store) transactOnce(ctx context.Context, f func(pgx.Tx) error) (err err
 	if err != nil {
 		return unavailable(err)
 	}
-	if err := tx.Commit(ctx); err != nil {
+	if err = tx.Commit(ctx); err == nil {
+		err = abandoned(conn.Conn())
+	}
+	if err != nil {
 		return judged(err)
 	}
 	return nil

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
 )
 
 // refused opens what must not open, and checks the words and that no password is in them.
@@ -30,7 +29,7 @@ func refused(t *testing.T, o postgres.Options, is error, words string) {
 	if is != nil && !errors.Is(err, is) || !strings.Contains(err.Error(), words) {
 		t.Errorf("error %q, want %v and %q", err, is, words)
 	}
-	if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, password) {
+	if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, postgrestest.Password) {
 		t.Errorf("the password is in %s", text)
 	}
 }
@@ -50,11 +49,11 @@ func TestOpenRefuses(t *testing.T) {
 			o.CAs, o.URL = x509.NewCertPool(), o.URL+"?sslmode=verify-ca"
 		}, nil, "certificate signed by unknown authority"},
 		{"wrong password", func(_ *testing.T, o *postgres.Options, _ string) {
-			o.URL = strings.Replace(o.URL, password, password+"x", 1)
+			o.URL = strings.Replace(o.URL, postgrestest.Password, postgrestest.Password+"x", 1)
 		}, nil, "password authentication failed"},
 		{"no such database", func(_ *testing.T, o *postgres.Options, _ string) { o.URL += "x" }, nil, `database "db`},
 		{"nobody listens", func(t *testing.T, o *postgres.Options, _ string) {
-			p := newProxy(t, address())
+			p := newProxy(t, shared.Address())
 			p.spoil(true, nil)
 			o.URL = plain(p.address(), "d").URL
 		}, nil, "slashing database d on 127.0.0.1:"},
@@ -64,11 +63,15 @@ func TestOpenRefuses(t *testing.T) {
 		{"no right to create tables", func(t *testing.T, _ *postgres.Options, database string) {
 			administrate(t, database, "ALTER SCHEMA public OWNER TO admin", "REVOKE ALL ON SCHEMA public FROM PUBLIC, signer",
 				"GRANT USAGE ON SCHEMA public TO signer", "ALTER DATABASE "+database+" OWNER TO admin")
-		}, nil, "the role lacks a right (it needs"},
+		}, nil, "the role lacks a right (to sign it needs"},
 		{"no right to write", func(t *testing.T, o *postgres.Options, database string) {
 			closed(t, *o)
 			administrate(t, database, "ALTER TABLE attestations OWNER TO admin", "ALTER TABLE blocks OWNER TO admin")
-		}, postgres.ErrServer, "the role lacks a right on attestations and blocks; it needs SELECT, INSERT and UPDATE"},
+		}, postgres.ErrServer, "the role lacks INSERT, SELECT, UPDATE on attestations and INSERT, SELECT, UPDATE on blocks"},
+		{"no right to read high watermarks", func(t *testing.T, o *postgres.Options, database string) {
+			closed(t, *o)
+			administrate(t, database, "ALTER TABLE high_watermarks OWNER TO admin", "GRANT INSERT, UPDATE, DELETE ON high_watermarks TO signer")
+		}, postgres.ErrServer, "the role lacks SELECT on high_watermarks"},
 		{"somebody else's table", func(t *testing.T, _ *postgres.Options, database string) {
 			administrate(t, database, "CREATE TABLE meta (cats text)", "ALTER TABLE meta OWNER TO signer")
 		}, postgres.ErrSchema, "it is not a slashing database"},
@@ -80,11 +83,14 @@ func TestOpenRefuses(t *testing.T) {
 			closed(t, *o)
 			administrate(t, database, "UPDATE meta SET value = '99' WHERE name LIKE 'schema_%'")
 		}, postgres.ErrSchema, "it is of version 99 for releases that know version 99, this release knows version 1"},
-		{"schema to be made by somebody else", func(_ *testing.T, o *postgres.Options, _ string) { o.CheckOnly = true }, postgres.ErrSchema, "containment-chamber slashing migrate"},
+		{
+			"schema to be made by somebody else", func(_ *testing.T, o *postgres.Options, _ string) { o.CheckOnly = true }, postgres.ErrSchema,
+			"it is not made yet (migrations are missing); run containment-chamber slashing migrate with a role that may create tables",
+		},
 		{"no dial function", func(_ *testing.T, o *postgres.Options, _ string) { o.Dial = nil }, nil, "must be set"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			database := shared.database(t)
+			database := newDatabase(t)
 			o := options(database)
 			tc.setup(t, &o, database)
 			refused(t, o, tc.is, tc.words)
@@ -94,7 +100,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func administrate(t *testing.T, database string, statements ...string) {
 	t.Helper()
-	if err := shared.admin(database, statements...); err != nil {
+	if err := shared.Exec(t.Context(), database, statements...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -110,22 +116,22 @@ func closed(t *testing.T, o postgres.Options) {
 // TestWeakerModes open what verify-full does not, because the URL says so.
 func TestWeakerModes(t *testing.T) {
 	for _, mode := range []string{"verify-ca", "require", "disable"} {
-		o := options(shared.database(t))
+		o := options(newDatabase(t))
 		o.URL = strings.Replace(o.URL, "localhost", "127.0.0.1", 1) + "?sslmode=" + mode
 		if mode != "verify-ca" {
 			o.CAs = x509.NewCertPool()
 		}
 		open(t, o)
 	}
-	o := options(shared.database(t))
+	o := options(newDatabase(t))
 	_, database, _ := strings.Cut(strings.TrimPrefix(o.URL, "postgres://"), "/")
-	o.URL = fmt.Sprintf("postgres://signer:%s@:%d/%s?host=%s", password, shared.port, database, shared.dir)
+	o.URL = fmt.Sprintf("postgres://signer:%s@:%d/%s?host=%s", postgrestest.Password, shared.Port(), database, shared.SocketDir())
 	open(t, o)
 }
 
 // TestNothingComesFromTheEnvironment: variables and files that libpq knows change no connection.
 func TestNothingComesFromTheEnvironment(t *testing.T) {
-	o := options(shared.database(t))
+	o := options(newDatabase(t))
 	for name, value := range map[string]string{
 		"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGUSER": "nobody", "PGPASSWORD": "x", "PGDATABASE": "x", "PGSSLMODE": "disable",
 		"PGOPTIONS": "-c synchronous_commit=off", "PGTARGETSESSIONATTRS": "read-only", "PGAPPNAME": "x",
@@ -140,7 +146,7 @@ func TestNothingComesFromTheEnvironment(t *testing.T) {
 // TestReleases: a schema that a later release only added to is used, with its tables as they are, and a role that may create
 // nothing is enough for a schema that is there.
 func TestReleases(t *testing.T) {
-	database := shared.database(t)
+	database := newDatabase(t)
 	o := options(database)
 	if err := open(t, o).Close(); err != nil {
 		t.Fatal(err)
@@ -148,7 +154,7 @@ func TestReleases(t *testing.T) {
 	administrate(t, database, "UPDATE meta SET value = '2' WHERE name = 'schema_version'",
 		"REVOKE ALL ON SCHEMA public FROM PUBLIC, signer", "GRANT USAGE ON SCHEMA public TO signer",
 		"ALTER TABLE meta OWNER TO admin", "ALTER TABLE attestations OWNER TO admin", "ALTER TABLE blocks OWNER TO admin",
-		"GRANT SELECT, INSERT, UPDATE ON meta, attestations, blocks TO signer")
+		"ALTER TABLE high_watermarks OWNER TO admin", "GRANT SELECT, INSERT, UPDATE ON meta, attestations, blocks TO signer", "GRANT SELECT ON high_watermarks TO signer")
 	for _, o.CheckOnly = range []bool{true, false} {
 		vote := slashing.Block{Slot: 1}
 		if outcomes, err := open(t, o).Advance(t.Context(), []slashing.Claim{{Vote: vote}}); err != nil || outcomes[0].Standing != vote {
@@ -159,7 +165,7 @@ func TestReleases(t *testing.T) {
 
 // TestManyOpenAtOnce: the schema is made once, and all see one identity.
 func TestManyOpenAtOnce(t *testing.T) {
-	o := options(shared.database(t))
+	o := options(newDatabase(t))
 	ids := make([]string, 8)
 	var opening sync.WaitGroup
 	for i := range ids {
@@ -187,8 +193,8 @@ func TestManyOpenAtOnce(t *testing.T) {
 
 // TestAnotherStore: a server's name that comes to mean another database is not signed with.
 func TestAnotherStore(t *testing.T) {
-	database := shared.database(t)
-	p := newProxy(t, address())
+	database := newDatabase(t)
+	p := newProxy(t, shared.Address())
 	s := open(t, plain(p.address(), database))
 	administrate(t, database, "UPDATE meta SET value = repeat('0', 32) WHERE name = 'store_id'")
 	p.closeAll()
@@ -204,7 +210,7 @@ func TestAnotherStore(t *testing.T) {
 
 // TestMissingTable: a database that cannot take votes gives errors, and is used again once it can.
 func TestMissingTable(t *testing.T) {
-	database := shared.database(t)
+	database := newDatabase(t)
 	s := open(t, options(database))
 	administrate(t, database, "ALTER TABLE blocks RENAME TO gone")
 	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
@@ -219,32 +225,27 @@ func TestMissingTable(t *testing.T) {
 
 // TestForgetfulServers: one that does not sync, and a standby of another.
 func TestForgetfulServers(t *testing.T) {
-	primary, err := newServer("fsync=off")
+	primary, err := postgrestest.Start("fsync=off")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = primary.stop() }()
-	database := primary.database(t)
-	o := func(s *server) postgres.Options {
+	defer func() { _ = primary.Stop() }()
+	database, _, err := primary.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := func(s *postgrestest.Server) postgres.Options {
 		return postgres.Options{
-			URL:  fmt.Sprintf("postgres://signer:%s@127.0.0.1:%d/%s?sslmode=disable", password, s.port, database),
-			Dial: new(net.Dialer).DialContext, PoolSize: 1, Timeout: 5 * time.Second,
+			URL: s.PlainURL(s.Address(), database), Dial: new(net.Dialer).DialContext, PoolSize: 1, Timeout: 5 * time.Second,
 		}
 	}
 	refused(t, o(primary), postgres.ErrServer, "its fsync is off")
 
-	dir, err := os.MkdirTemp("", "slashing-pg-")
+	standby, err := primary.StartStandby()
 	if err != nil {
 		t.Fatal(err)
 	}
-	standby := &server{dir: dir}
-	defer func() { _ = standby.stop() }()
-	if err := errors.Join(own(dir), standby.certify(), standby.write("hba", "local all admin trust\nhost all all 127.0.0.1/32 scram-sha-256\n"),
-		run("pg_basebackup", "--pgdata="+filepath.Join(dir, "data"), "--host="+primary.dir, fmt.Sprintf("--port=%d", primary.port),
-			"--username=admin", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"),
-		standby.start("fsync=on", "hot_standby=on")); err != nil {
-		t.Fatal(err)
-	}
+	defer func() { _ = standby.Stop() }()
 	refused(t, o(standby), postgres.ErrServer, "it is a standby or still recovering")
 }
 

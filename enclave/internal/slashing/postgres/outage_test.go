@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"errors"
-	"syscall"
 	"testing"
 	"time"
 
@@ -11,21 +10,15 @@ import (
 
 // TestStopped: a server that hangs gives errors in time, and all is well once it goes on.
 func TestStopped(t *testing.T) {
-	s := open(t, options(shared.database(t)))
+	s := open(t, options(newDatabase(t)))
 	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
 	if _, err := s.Advance(t.Context(), claims); err != nil {
 		t.Fatal(err)
 	}
-	pids := shared.processes(t)
-	signal := func(sig syscall.Signal) {
-		for _, pid := range pids {
-			if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-				t.Error(err)
-			}
-		}
+	if err := shared.Pause(); err != nil {
+		t.Error(err)
 	}
-	signal(syscall.SIGSTOP)
-	t.Cleanup(func() { signal(syscall.SIGCONT) })
+	t.Cleanup(func() { _ = shared.Resume() })
 	claims[0].Vote = slashing.Block{Slot: 2}
 	if outcomes, err := s.Advance(within(t, 500*time.Millisecond), claims); !errors.Is(err, slashing.ErrOutcomeUnknown) {
 		t.Errorf("while it hangs: %v, %v", outcomes, err)
@@ -36,7 +29,9 @@ func TestStopped(t *testing.T) {
 	if err := s.Check(within(t, 100*time.Millisecond)); !errors.Is(err, slashing.ErrUnavailable) {
 		t.Errorf("Check while it hangs: %v", err)
 	}
-	signal(syscall.SIGCONT)
+	if err := shared.Resume(); err != nil {
+		t.Error(err)
+	}
 	if outcomes, err := s.Advance(within(t, 5*time.Second), claims); err != nil || outcomes[0].Standing != claims[0].Vote {
 		t.Errorf("when it goes on: %v, %v", outcomes, err)
 	}
@@ -44,9 +39,9 @@ func TestStopped(t *testing.T) {
 
 // TestTerminated: an administrator ends every connection, again and again.
 func TestTerminated(t *testing.T) {
-	database := shared.database(t)
+	database := newDatabase(t)
 	s := open(t, options(database))
-	admin, err := shared.connect(t.Context(), "postgres")
+	admin, err := shared.Connect(t.Context(), "postgres")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	// Timeout bounds a connection attempt, then the checks of the new connection, and at the server each statement that records
 	// votes. Zero is refused.
 	Timeout time.Duration
+	// Password, if set, makes the password of each new connection, in place of the URL's.
+	Password func(ctx context.Context, t Target) (string, error)
 	// CheckOnly never changes the schema: Open fails if it is not there or not current.
 	CheckOnly bool
 }
@@ -43,8 +45,9 @@ type Options struct {
 // Store is a database of last votes. The database is trusted: whoever can write to it, or put an older copy in its place, can make
 // signers vote twice.
 type Store struct {
-	pool *pgxpool.Pool
-	once sync.Once // closes pool
+	pool    *pgxpool.Pool
+	timeout time.Duration // that of Options
+	once    sync.Once     // closes pool
 }
 
 // Open connects to the database and brings its schema to this release, unless told only to check it. Errors name the server
@@ -66,7 +69,8 @@ func open(ctx context.Context, o Options, t Target) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := introduce(ctx, config.ConnConfig, o.CheckOnly)
+	config.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error { return o.authenticate(ctx, t, c) }
+	id, err := introduce(ctx, config, o.CheckOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +84,7 @@ func open(ctx context.Context, o Options, t Target) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool}
+	s := &Store{pool: pool, timeout: o.Timeout}
 	if err := s.Check(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -88,7 +92,11 @@ func open(ctx context.Context, o Options, t Target) (*Store, error) {
 }
 
 // introduce makes the first connection, on which the schema is made or checked, and returns the store's identity.
-func introduce(ctx context.Context, c *pgx.ConnConfig, checkOnly bool) (id string, err error) {
+func introduce(ctx context.Context, config *pgxpool.Config, checkOnly bool) (id string, err error) {
+	c := config.ConnConfig.Copy()
+	if err := config.BeforeConnect(ctx, c); err != nil {
+		return "", err
+	}
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return "", err

@@ -12,11 +12,12 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
 )
 
 // shared is the server of all tests that do not break it.
-var shared *server
+var shared *postgrestest.Server
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -24,12 +25,12 @@ func TestMain(m *testing.M) {
 		return
 	}
 	var err error
-	if shared, err = newServer(); err != nil {
+	if shared, err = postgrestest.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "a PostgreSQL server for the tests:", err)
 		os.Exit(1)
 	}
 	code := m.Run()
-	if err := shared.stop(); err != nil {
+	if err := shared.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -45,8 +46,8 @@ func TestMain(m *testing.M) {
 // options reach a database of the shared server over TLS.
 func options(database string) postgres.Options {
 	return postgres.Options{
-		URL:      fmt.Sprintf("postgres://signer:%s@localhost:%d/%s", password, shared.port, database),
-		CAs:      shared.ca,
+		URL:      shared.URL(database),
+		CAs:      shared.CAs(),
 		Dial:     new(net.Dialer).DialContext,
 		PoolSize: 8,
 		Timeout:  5 * time.Second,
@@ -58,8 +59,18 @@ func options(database string) postgres.Options {
 // plain reach it at an address, such as a proxy's, without TLS.
 func plain(address, database string) postgres.Options {
 	o := options(database)
-	o.URL = fmt.Sprintf("postgres://signer:%s@%s/%s?sslmode=disable", password, address, database)
+	o.URL = shared.PlainURL(address, database)
 	return o
+}
+
+// newDatabase makes an empty database at the shared server, and returns its name.
+func newDatabase(t testing.TB) string {
+	t.Helper()
+	name, _, err := shared.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func open(t testing.TB, o postgres.Options) *postgres.Store {
@@ -74,7 +85,7 @@ func open(t testing.TB, o postgres.Options) *postgres.Store {
 
 func TestContract(t *testing.T) {
 	fresh := func(t *testing.T) storetest.Place {
-		database := shared.database(t)
+		database := newDatabase(t)
 		return storetest.Place{Open: func() slashing.Store { return open(t, options(database)) }}
 	}
 	storetest.Run(t, fresh)

@@ -15,7 +15,7 @@ import (
 
 // TestTwoSigners: two stores, each with a pool of its own, take groups that conflict in every key. Each key gets one vote.
 func TestTwoSigners(t *testing.T) {
-	database := shared.database(t)
+	database := newDatabase(t)
 	stores := []slashing.Ledger{open(t, options(database)), open(t, options(database))}
 	const rounds, keys = 20, 64
 	for round := range uint64(rounds) {
@@ -66,7 +66,7 @@ func attestation(target uint64, who int) *eth2.AttestationRequest {
 
 // TestGuards: 64 callers at each of two signers ask for conflicting votes of the same keys. Each vote goes to exactly one.
 func TestGuards(t *testing.T) {
-	database := shared.database(t)
+	database := newDatabase(t)
 	const rounds, callers = 8, 64
 	guards := make([]*slashing.Guard, 2)
 	for i := range guards {

@@ -29,8 +29,8 @@ type migration struct {
 }
 
 // migrations lead from nothing to this release's schema, whose version is their number. Roots are those of the vote on record;
-// NULL is a root that is not known, which equals none. Rows are rewritten at every epoch: the free space lets that happen within
-// a page, without touching the index.
+// NULL is a root that is not known, which equals none. Their rows are rewritten at every epoch: the free space lets that happen
+// within a page, without touching the index. The empty key in high_watermarks stands for all keys.
 func migrations() []migration {
 	return []migration{{since: 1, statements: `
 CREATE TABLE meta (
@@ -50,6 +50,12 @@ CREATE TABLE blocks (
 	slot bigint NOT NULL CHECK (slot >= 0),
 	root bytea  CHECK (length(root) = 32)
 ) WITH (fillfactor = 50);
+
+CREATE TABLE high_watermarks (
+	key   bytea  PRIMARY KEY CHECK (length(key) IN (0, 48)),
+	slot  bigint NOT NULL CHECK (slot >= 0),
+	epoch bigint NOT NULL CHECK (epoch >= 0)
+);
 `}}
 }
 
@@ -57,7 +63,7 @@ CREATE TABLE blocks (
 const migrationLock = 0x636f6e7461696e
 
 // errMissing is a schema that lacks migrations.
-var errMissing = errors.New("it is not made yet, or is of an earlier release")
+var errMissing = errors.New("migrations are missing")
 
 // agree checks the schema, and first makes what is missing unless it may not.
 func agree(ctx context.Context, conn *pgx.Conn, checkOnly bool) error {
@@ -66,7 +72,7 @@ func agree(ctx context.Context, conn *pgx.Conn, checkOnly bool) error {
 	case !errors.Is(err, errMissing):
 		return err
 	case checkOnly:
-		return fmt.Errorf("%w; anti_slashing.migrate is check: run containment-chamber slashing migrate with a role that may create tables", err)
+		return fmt.Errorf("%w; run containment-chamber slashing migrate with a role that may create tables", err)
 	}
 	return migrate(ctx, conn)
 }
@@ -117,10 +123,15 @@ func setMeta(ctx context.Context, tx pgx.Tx, name, value string) error {
 // checkSchema returns nil if this release can use the schema, an errMissing if migrations are missing, and else why not.
 func checkSchema(ctx context.Context, q queryer) error {
 	version, err := madeVersion(ctx, q)
-	if err == nil && version < len(migrations()) {
-		err = fmt.Errorf("%w: %w", ErrSchema, errMissing)
+	switch wanted := len(migrations()); {
+	case err != nil:
+		return err
+	case version == 0:
+		return fmt.Errorf("%w: it is not made yet (%w)", ErrSchema, errMissing)
+	case version < wanted:
+		return fmt.Errorf("%w: it is of version %d, this release wants version %d (%w)", ErrSchema, version, wanted, errMissing)
 	}
-	return err
+	return nil
 }
 
 // queryer is a connection or a transaction on it.

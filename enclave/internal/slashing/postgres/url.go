@@ -22,8 +22,11 @@ type Target struct {
 // Unix says that the server is on this machine, behind a unix socket.
 func (t Target) Unix() bool { return strings.HasPrefix(t.Host, "/") }
 
+// Address is host:port.
+func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
+
 func (t Target) String() string {
-	where := net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port)))
+	where := t.Address()
 	if t.Unix() {
 		where = t.Host
 	}

@@ -10,7 +10,8 @@ import (
 // schemaVersion is the only one that this release reads and writes.
 const schemaVersion = "1"
 
-// schema: roots are those of the vote on record; NULL is a root that is not known, which equals none.
+// schema: roots are those of the vote on record; NULL is a root that is not known, which equals none. The empty key in
+// high_watermarks stands for all keys.
 const schema = `
 CREATE TABLE meta (
 	name  TEXT PRIMARY KEY,
@@ -28,6 +29,12 @@ CREATE TABLE blocks (
 	key  BLOB    PRIMARY KEY CHECK (length(key) = 48),
 	slot INTEGER NOT NULL CHECK (slot >= 0),
 	root BLOB    CHECK (length(root) = 32)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE high_watermarks (
+	key   BLOB    PRIMARY KEY CHECK (length(key) IN (0, 48)),
+	slot  INTEGER NOT NULL CHECK (slot >= 0),
+	epoch INTEGER NOT NULL CHECK (epoch >= 0)
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO meta (name, value) VALUES ('schema_version', '` + schemaVersion + `');

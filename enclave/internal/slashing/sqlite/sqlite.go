@@ -101,13 +101,18 @@ func regular(path string) error {
 	return err
 }
 
-// dsn sets, in this order: the wait for a predecessor that is just closing; the lock that keeps every other process
-// out; and WAL with a sync per commit, so that a commit survives power loss (https://sqlite.org/pragma.html#pragma_synchronous).
+// dsn sets, in this order: the wait for a predecessor that is just closing; the lock that keeps every other process out, which before
+// WAL does without a file in shared memory (https://sqlite.org/wal.html#use_of_wal_without_shared_memory); and WAL with a sync per
+// commit, so that a commit survives power loss (https://sqlite.org/pragma.html#pragma_synchronous). The driver's order is that
+// too, whatever this one is: _busy_timeout, _pragma, and then the others.
 func dsn(path string) string {
 	q := url.Values{
-		"mode":    {"rw"},
-		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(1000)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"mode":          {"rw"},
+		"_txlock":       {"immediate"},
+		"_busy_timeout": {"1000"}, // milliseconds
+		"_pragma":       {"locking_mode(EXCLUSIVE)"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
@@ -118,6 +123,9 @@ func explain(err error) error {
 	if !ok {
 		return err
 	}
+	if e.Code() == sqlite3.SQLITE_IOERR_LOCK { // a file that is open for reading alone cannot be locked, nor can one on some network file systems
+		return fmt.Errorf("the file cannot be locked; the file and its directory must be readable and writable (%w)", err)
+	}
 	switch e.Code() & 0xff { // the low byte is the primary code
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return fmt.Errorf("%w (%w)", ErrInUse, err)
@@ -127,6 +135,22 @@ func explain(err error) error {
 		return fmt.Errorf("the file is not an SQLite database (%w)", err)
 	}
 	return err
+}
+
+// uncommitted is the error of a commit. The commit may have reached the disk, unless SQLite found it full: then it wrote less than
+// the whole of the frames, the last of which is the commit, and a frame that is not whole counts for nothing
+// (https://sqlite.org/rescode.html#full, https://sqlite.org/fileformat2.html#wal_file_format).
+func uncommitted(err error) error {
+	if full(err) {
+		return fmt.Errorf("%w: commit: %w", slashing.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: commit: %w", slashing.ErrOutcomeUnknown, err)
+}
+
+// full says that the file system, or the limit of the database's size, has no room.
+func full(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_FULL
 }
 
 // Check implements slashing.Store. It takes the write lock and writes nothing.

@@ -85,7 +85,9 @@ func TestContract(t *testing.T) {
 
 func TestFilesAreForTheOwnerAlone(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, filepath.Join(dir, "slashing.sqlite"))
+	path := filepath.Join(dir, "slashing.sqlite")
+	closed(t, path)
+	s := open(t, path) // again: of a file that is there, SQLite would share the index of the WAL, were it not locked first
 	if _, err := s.Advance(t.Context(), []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}); err != nil {
 		t.Fatal(err)
 	}
