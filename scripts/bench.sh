@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures the running signer, each phase for the time given; further arguments go to build/bench (-h lists them). Then runs every
-# benchmark of the tree, and compares the parts of each with its first part.
+# Measures the running signer, each phase for the time given, then the slashing stores; further arguments go to build/bench (-h lists
+# them). Then runs every benchmark of the tree, and compares the parts of each with its first part.
 set -eu
 time=$1
 shift

@@ -45,3 +45,12 @@ func machineTime() (time.Duration, error) {
 	const tick = time.Second / 100 // USER_HZ, the same on every architecture that Go runs on
 	return time.Duration(user+nice+system+irq+softirq) * tick, nil
 }
+
+// inMemory tells whether a file's file system is on no disk (tmpfs(5)), so that what is synced there costs nothing.
+func inMemory(path string) (bool, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return false, fmt.Errorf("file system of %s: %w", path, err)
+	}
+	return s.Type == unix.TMPFS_MAGIC, nil
+}

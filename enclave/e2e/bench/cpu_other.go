@@ -14,3 +14,5 @@ func cpuTime(int) (time.Duration, error) { return 0, errLinux }
 func machineTime() (time.Duration, error) { return 0, errLinux }
 
 func residentMemory(int) (int64, error) { return 0, errLinux }
+
+func inMemory(string) (bool, error) { return false, errLinux }

@@ -1,7 +1,8 @@
 // Command bench measures the real signer: what a signature costs in it, against the bare BLS signature in the same run.
 //
 // It starts the product's binaries beside it over keys of its own, drives them with a bounded closed loop, and prints
-// ratios. It fails if any request is not answered as it should be; a figure above its target is only reported.
+// ratios. Then it measures the slashing stores over database servers of its own, and the signer with a distant one. It
+// fails if any request is not answered as it should be; a figure that misses its target is only reported.
 package main
 
 import (
@@ -21,7 +22,7 @@ import (
 
 func main() { os.Exit(start(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const allFigures = "plain,attested,latency,batches,memory,burst"
+const allFigures = "plain,attested,latency,batches,memory,burst,postgres,distant,dynamodb"
 
 type options struct {
 	binaries string
@@ -107,6 +108,9 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	if err := p.measure(ctx); err != nil {
+		return err
+	}
+	if err := p.measureParts(ctx); err != nil {
 		return err
 	}
 	p.report(table{stdout})

@@ -32,17 +32,26 @@ type message struct {
 
 // attestation is a vote for a block that number names, one epoch wide.
 func (c chain) attestation(target, number uint64) message {
-	vote := eth2.AttestationData{
-		Slot: target * c.network.SlotsPerEpoch, BeaconBlockRoot: blockRoot(number),
-		Source: eth2.Checkpoint{Epoch: target - 1, Root: blockRoot(target - 1)},
-		Target: eth2.Checkpoint{Epoch: target, Root: blockRoot(target)},
-	}
+	vote := c.data(target, number)
 	root := eth2.NewAttestation(c.fork, vote).SigningRoot()
 	return message{root, fmt.Appendf(nil,
 		`{"type":"ATTESTATION",%s,"signingRoot":"0x%x","attestation":{"slot":"%d","index":"0","beacon_block_root":"0x%x",`+
 			`"source":{"epoch":"%d","root":"0x%x"},"target":{"epoch":"%d","root":"0x%x"}}}`,
 		c.forkInfo(), root, vote.Slot, vote.BeaconBlockRoot,
 		vote.Source.Epoch, vote.Source.Root, vote.Target.Epoch, vote.Target.Root)}
+}
+
+// vote is the same as the signer sees it.
+func (c chain) vote(target, number uint64) *eth2.AttestationRequest {
+	return eth2.NewAttestation(c.fork, c.data(target, number))
+}
+
+func (c chain) data(target, number uint64) eth2.AttestationData {
+	return eth2.AttestationData{
+		Slot: target * c.network.SlotsPerEpoch, BeaconBlockRoot: blockRoot(number),
+		Source: eth2.Checkpoint{Epoch: target - 1, Root: blockRoot(target - 1)},
+		Target: eth2.Checkpoint{Epoch: target, Root: blockRoot(target)},
+	}
 }
 
 // aggregationSlot is what a validator signs to learn whether it aggregates: nothing that could be slashed, so that

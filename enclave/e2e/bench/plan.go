@@ -40,6 +40,7 @@ type plan struct {
 	phases   []*phase
 	delays   []*latency
 	bursts   []*burst
+	sections []*section
 	raw      []time.Duration // every reading of the yardstick
 
 	empty     int64   // bytes of resident memory with one key
@@ -56,7 +57,7 @@ func (p *plan) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	p.tell("making %d keys", manyKeys)
-	fewDir, manyDir := p.keyDir(fewKeys), p.keyDir(manyKeys)
+	fewDir := p.keyDir(fewKeys)
 	few, err := writeKeys(fewDir, fewKeys)
 	if err != nil {
 		return err
@@ -80,10 +81,8 @@ func (p *plan) prepare(ctx context.Context) (err error) {
 		}
 		p.planAttested(v)
 	}
-	if p.has("plain") || p.has("memory") || p.has("burst") {
-		if err := p.prepareMany(ctx, manyDir); err != nil {
-			return err
-		}
+	if err := p.prepareMany(ctx); err != nil {
+		return err
 	}
 	return p.warm(ctx)
 }
@@ -116,10 +115,16 @@ func (p *plan) measureEmpty(ctx context.Context) error {
 	return errors.Join(err, v.stop())
 }
 
-func (p *plan) prepareMany(ctx context.Context, dir string) error {
+// prepareMany prepares what needs many keys, and the parts, one of which does.
+func (p *plan) prepareMany(ctx context.Context) error {
+	dir := p.keyDir(manyKeys)
 	keys, err := writeKeys(dir, manyKeys)
 	if err != nil {
 		return err
+	}
+	p.planParts(dir, keys)
+	if !p.has("plain") && !p.has("memory") && !p.has("burst") {
+		return nil
 	}
 	v, err := p.start(ctx, "signer-many", dir, keys, false)
 	if err != nil {
@@ -138,6 +143,18 @@ func (p *plan) prepareMany(ctx context.Context, dir string) error {
 		return p.planBurst(ctx, v)
 	}
 	return nil
+}
+
+func (p *plan) planParts(dir string, keys []bls.PublicKey) {
+	for _, s := range []*section{
+		{name: "postgres", part: &recording{chain: p.chain}},
+		{name: "distant", part: &distant{site: p.site, chain: p.chain, keyDir: dir, keys: keys, most: p.burst}},
+		{name: "dynamodb", part: &dynamo{voters: voters{chain: p.chain}}},
+	} {
+		if p.has(s.name) {
+			p.sections = append(p.sections, s)
+		}
+	}
 }
 
 func (p *plan) planBurst(ctx context.Context, v *server) error {

@@ -29,13 +29,18 @@ func (p *plan) report(t table) {
 	for _, l := range p.delays {
 		l.report(t)
 	}
-	t.note("")
+	if p.has("memory") || len(p.bursts) > 0 {
+		t.note("")
+	}
 	if p.has("memory") {
 		t.held("resident memory for each of 10,000 keys, after the start", " KiB", float64(p.many-p.empty)/(manyKeys-1)/1024, targetMemory)
 		t.note("    %.1f MiB with one key, %.1f MiB with 10,000", mebibytes(p.empty), mebibytes(p.many))
 	}
 	for _, b := range p.bursts {
 		b.report(t)
+	}
+	for _, s := range p.sections {
+		s.report(t)
 	}
 }
 
@@ -115,6 +120,19 @@ func (t table) held(what, unit string, figure, target float64) {
 	if figure > target {
 		verdict = "above target"
 	}
+	t.judged(what, unit, figure, target, verdict)
+}
+
+// reached is a figure that should not be below its target.
+func (t table) reached(what, unit string, figure, target float64) {
+	verdict := "ok"
+	if figure < target {
+		verdict = "below target"
+	}
+	t.judged(what, unit, figure, target, verdict)
+}
+
+func (t table) judged(what, unit string, figure, target float64, verdict string) {
 	_, _ = fmt.Fprintf(t.w, "%-62s %10s   target %-8s %s\n", what, number(figure)+unit, number(target)+unit, verdict)
 }
 

@@ -13,11 +13,16 @@ func TestTable(t *testing.T) {
 	out := table{&b}
 	out.held("good", "×", 1.234, 1.35)
 	out.held("bad", " µs", 151.2, 150)
+	out.reached("fast", "×", 2, 2)
+	out.reached("slow", "×", 1.994, 2)
 	var got []string
 	for line := range strings.Lines(b.String()) {
 		got = append(got, strings.Join(strings.Fields(line), " "))
 	}
-	if diff := cmp.Diff([]string{"good 1.23× target 1.35× ok", "bad 151 µs target 150 µs above target"}, got); diff != "" {
+	want := []string{
+		"good 1.23× target 1.35× ok", "bad 151 µs target 150 µs above target", "fast 2× target 2× ok", "slow 1.99× target 2× below target",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -43,5 +48,32 @@ func TestBurst(t *testing.T) {
 	}
 	if got := b.after(0.5); got != (size/2+1)*time.Millisecond {
 		t.Errorf("half after %v", got)
+	}
+}
+
+func TestCosts(t *testing.T) {
+	if got := (toll{votes: 200, statements: 5, trips: 4}).perVote(); got != 0.025 {
+		t.Errorf("%v statements for each vote, want 0.025", got)
+	}
+	r := requests{votes: 100, groups: 4, number: 110}
+	if r.perVote() != 1.1 || r.allowed() != 1.04 {
+		t.Errorf("%v requests for each vote, and %v allowed; want 1.1 and 1.04", r.perVote(), r.allowed())
+	}
+}
+
+func TestPerCaller(t *testing.T) {
+	for _, test := range []struct {
+		perSecond float64
+		window    time.Duration
+		want      int
+	}{
+		{0, 0, 20},
+		{64, time.Second, 20},
+		{64_000, time.Second, 1000},
+		{64_000, 250 * time.Millisecond, 250},
+	} {
+		if got := perCaller(test.perSecond, test.window); got != test.want {
+			t.Errorf("%v in a second, %v: %d for each caller, want %d", test.perSecond, test.window, got, test.want)
+		}
 	}
 }

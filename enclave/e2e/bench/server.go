@@ -27,6 +27,7 @@ type site struct {
 	dir      string // of configurations, databases and logs
 	sockets  string // of the split, a short path
 	batch    bool   // whether batches are switched on
+	database string // URL of the PostgreSQL database that keeps the votes; empty for SQLite
 }
 
 // server is a running signer, with its parent if it has one.
@@ -49,6 +50,7 @@ const firstEpoch = 100_000
 type fields struct {
 	API, Metrics, TLS, Parent int
 	Keys, Dir, Sockets        string
+	Database                  string
 	Split, Batch              bool
 }
 
@@ -63,7 +65,7 @@ func (s site) start(ctx context.Context, name, keyDir string, keys []bls.PublicK
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the server's directory: %w", err)
 	}
-	f := fields{ports[0], ports[1], ports[2], ports[3], keyDir, dir, s.sockets, split, s.batch}
+	f := fields{ports[0], ports[1], ports[2], ports[3], keyDir, dir, s.sockets, s.database, split, s.batch}
 	config := filepath.Join(dir, "config.yaml")
 	if err := writeConfig(config, f); err != nil {
 		return nil, err
