@@ -22,7 +22,7 @@ type writer struct {
 
 	mu      sync.Mutex
 	waiting []*ticket // in the order in which they came
-	writing bool      // a goroutine is in write, and will come back for waiting
+	writing bool      // somebody is in write, and will see to waiting
 	lost    error     // memory's, for those who ask meanwhile
 }
 
@@ -35,20 +35,42 @@ type ticket struct {
 	err     error // the claim was not part of a write; nothing was recorded
 }
 
-// submit hands in claims that may share one write, and returns at once.
+// submit hands in claims that may share one write. If nothing is being written it writes them itself, with what comes meanwhile, and
+// returns then; else at once. So a vote that comes alone waits for no other goroutine.
 func (w *writer) submit(ctx context.Context, claims ...Claim) []*ticket {
 	tickets := make([]*ticket, len(claims))
 	for i, c := range claims {
 		tickets[i] = &ticket{ctx: ctx, claim: c, done: make(chan struct{})}
 	}
+	if w.join(tickets) {
+		w.lead()
+	}
+	return tickets
+}
+
+// join has tickets wait, and tells whether the caller is to write.
+func (w *writer) join(tickets []*ticket) (leads bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiting = append(w.waiting, tickets...)
-	if !w.writing && len(w.waiting) > 0 {
-		w.writing = true
+	leads = !w.writing && len(w.waiting) > 0
+	w.writing = w.writing || leads
+	return leads
+}
+
+// lead writes the first group, and leaves those that came meanwhile to a goroutine: its caller has its answer.
+func (w *writer) lead() {
+	runtime.Gosched()
+	group := w.take()
+	if group == nil {
+		return
+	}
+	w.write(group)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.writing = len(w.waiting) > 0; w.writing {
 		go w.writeAll()
 	}
-	return tickets
 }
 
 // writeAll writes group after group until nobody waits. Before each it lets run what is ready to run: when the CPUs are busy,

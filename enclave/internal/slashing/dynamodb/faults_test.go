@@ -93,8 +93,8 @@ func TestFaults(t *testing.T) {
 		requests int
 	}{
 		{"throttled, then not", first(3, throttle()), time.Minute, nil, true, 4},
-		{"throttled until the end", always(throttle()), 300 * time.Millisecond, slashing.ErrUnavailable, false, endless},
-		{"throttled by account", always(fail(400, "RequestLimitExceeded", "")), 300 * time.Millisecond, slashing.ErrUnavailable, false, endless},
+		{"throttled until the end", always(throttle()), 2 * time.Second, slashing.ErrUnavailable, false, endless},
+		{"throttled by account", always(fail(400, "RequestLimitExceeded", "")), 2 * time.Second, slashing.ErrUnavailable, false, endless},
 		{"in another transaction", first(1, fail(400, "TransactionConflictException", "")), time.Minute, nil, true, 2},
 		{"written to in another region", first(1, fail(400, "ReplicatedWriteConflictException", "")), time.Minute, nil, true, 2},
 		{"internal error, not applied", first(1, fail(500, "InternalServerError", "")), time.Minute, nil, true, 2},
@@ -107,7 +107,7 @@ func TestFaults(t *testing.T) {
 		{"half answers", always(deed{forward: true, then: half}), time.Minute, slashing.ErrOutcomeUnknown, true, 3},
 		{"requests lost", always(lose()), time.Minute, slashing.ErrOutcomeUnknown, false, 3},
 		{"no answer once", first(1, deed{then: hang}), 4 * time.Second, nil, true, 2},
-		{"no answers", always(deed{then: hang}), 400 * time.Millisecond, slashing.ErrOutcomeUnknown, false, endless},
+		{"no answers", always(deed{then: hang}), time.Second, slashing.ErrOutcomeUnknown, false, endless},
 		{"applied, no answers", always(deed{forward: true, then: hang}), 4 * time.Second, slashing.ErrOutcomeUnknown, true, endless},
 		{"lost, then throttled", func(n int) deed {
 			if n == 1 {

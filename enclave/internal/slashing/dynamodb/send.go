@@ -17,6 +17,9 @@ import (
 // resends is how often a request is sent again that never arrived, or whose answer was lost.
 const resends = 2
 
+// shortest is the least time in which a request is worth sending: one that is cut off leaves in doubt what was certain before.
+const shortest = 100 * time.Millisecond
+
 // write sends a request that records something, again and again until it is known what became of it, or hope is gone. It must be one
 // that may be applied twice, also late. What the service put off is sent again while ctx lasts.
 //
@@ -80,6 +83,9 @@ func (s *Store) try(ctx context.Context, request func(context.Context) error) (f
 	limit := s.timeout
 	if end, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(end)/2)
+	}
+	if limit < shortest {
+		return unsent, context.DeadlineExceeded
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -51,6 +51,12 @@ func (g *group) advance(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	batch := new(pgx.Batch)
+	switch {
+	case len(a.keys) == 1 && len(b.keys) == 0:
+		return g.advanceOne(ctx, conn, g.takeAttestations, advanceAttestation, a.keys[0], a.sources[0], a.targets[0], a.roots[0], a.knownOnly[0])
+	case len(b.keys) == 1 && len(a.keys) == 0:
+		return g.advanceOne(ctx, conn, g.takeBlocks, advanceBlock, b.keys[0], b.slots[0], b.roots[0], b.knownOnly[0])
+	}
 	if len(a.keys) > 0 {
 		batch.Queue(advanceAttestations, a.keys, a.sources, a.targets, a.roots, a.knownOnly).Query(g.takeAttestations)
 	}
@@ -58,6 +64,23 @@ func (g *group) advance(ctx context.Context, conn *pgx.Conn) error {
 		batch.Queue(advanceBlocks, b.keys, b.slots, b.roots, b.knownOnly).Query(g.takeBlocks)
 	}
 	if err := exchange(ctx, conn, batch); err != nil {
+		return err
+	}
+	return abandoned(conn)
+}
+
+// advanceOne records a claim that comes alone.
+func (g *group) advanceOne(ctx context.Context, conn *pgx.Conn, take func(pgx.Rows) error, statement string, arguments ...any) error {
+	rows, err := conn.Query(ctx, statement, arguments...)
+	if err != nil {
+		return err
+	}
+	err = take(rows)
+	rows.Close()
+	if end := rows.Err(); end != nil { // that of the transaction's end too
+		return end
+	}
+	if err != nil {
 		return err
 	}
 	return abandoned(conn)

@@ -9,15 +9,35 @@ import (
 // Names of the statements that each connection has parsed.
 const (
 	advanceAttestations  = "advance_attestations"
+	advanceAttestation   = "advance_attestation"
 	advanceBlocks        = "advance_blocks"
+	advanceBlock         = "advance_block"
 	standingAttestations = "standing_attestations"
 	standingBlocks       = "standing_blocks"
 )
 
-// known lets a claim through whose key has a record, or that is for any key.
+// known lets a claim through whose key has a record, or that is for any key. Not EXISTS, which a plan made for an empty table turns
+// into one that reads all keys.
 const known = `(NOT known_only
-    OR EXISTS (SELECT FROM attestations AS a WHERE a.key = claim.key)
-    OR EXISTS (SELECT FROM blocks AS b WHERE b.key = claim.key))`
+    OR (SELECT true FROM attestations AS a WHERE a.key = claim.key)
+    OR (SELECT true FROM blocks AS b WHERE b.key = claim.key))`
+
+// The rule for a row that is there, the same for one claim and for many.
+const (
+	attestationRule = `
+ON CONFLICT (key) DO UPDATE
+SET source = excluded.source, target = excluded.target, root = excluded.root
+WHERE (excluded.source >= last.source AND excluded.target > last.target)
+   OR (excluded.source = last.source AND excluded.target = last.target AND excluded.root = last.root)
+RETURNING key, source, target, root, NULL::bigint, NULL::bigint`
+
+	blockRule = `
+ON CONFLICT (key) DO UPDATE
+SET slot = excluded.slot, root = excluded.root
+WHERE excluded.slot > last.slot
+   OR (excluded.slot = last.slot AND excluded.root = last.root)
+RETURNING key, slot, root, NULL::bigint, NULL::bigint`
+)
 
 // statements: the rule is one conditional statement per kind, which returns a row exactly for the votes that are on record now
 // and may be signed. Rows are locked in the order of their keys, so that two signers never wait for each other.
@@ -34,12 +54,17 @@ WHERE source <= target
   AND (target > (SELECT epoch FROM high_watermarks WHERE key = '')) IS NOT TRUE
   AND NOT EXISTS (SELECT FROM high_watermarks AS own WHERE own.key = claim.key AND claim.target > own.epoch)
   AND ` + known + `
-ORDER BY key
-ON CONFLICT (key) DO UPDATE
-SET source = excluded.source, target = excluded.target, root = excluded.root
-WHERE (excluded.source >= last.source AND excluded.target > last.target)
-   OR (excluded.source = last.source AND excluded.target = last.target AND excluded.root = last.root)
-RETURNING key, source, target, root, NULL::bigint, NULL::bigint`,
+ORDER BY key` + attestationRule,
+
+		// One vote alone needs no array taken apart and no sort.
+		advanceAttestation: `
+INSERT INTO attestations AS last (key, source, target, root)
+SELECT claim.key, claim.source, claim.target, claim.root
+FROM (VALUES ($1::bytea, $2::bigint, $3::bigint, $4::bytea, $5::boolean)) AS claim (key, source, target, root, known_only)
+WHERE source <= target
+  AND (target > (SELECT epoch FROM high_watermarks WHERE key = '')) IS NOT TRUE
+  AND (target > (SELECT epoch FROM high_watermarks AS own WHERE own.key = claim.key)) IS NOT TRUE
+  AND ` + known + attestationRule,
 
 		advanceBlocks: `
 INSERT INTO blocks AS last (key, slot, root)
@@ -48,12 +73,15 @@ FROM unnest($1::bytea[], $2::bigint[], $3::bytea[], $4::boolean[]) AS claim (key
 WHERE (slot > (SELECT slot FROM high_watermarks WHERE key = '')) IS NOT TRUE
   AND NOT EXISTS (SELECT FROM high_watermarks AS own WHERE own.key = claim.key AND claim.slot > own.slot)
   AND ` + known + `
-ORDER BY key
-ON CONFLICT (key) DO UPDATE
-SET slot = excluded.slot, root = excluded.root
-WHERE excluded.slot > last.slot
-   OR (excluded.slot = last.slot AND excluded.root = last.root)
-RETURNING key, slot, root, NULL::bigint, NULL::bigint`,
+ORDER BY key` + blockRule,
+
+		advanceBlock: `
+INSERT INTO blocks AS last (key, slot, root)
+SELECT claim.key, claim.slot, claim.root
+FROM (VALUES ($1::bytea, $2::bigint, $3::bytea, $4::boolean)) AS claim (key, slot, root, known_only)
+WHERE (slot > (SELECT slot FROM high_watermarks WHERE key = '')) IS NOT TRUE
+  AND (slot > (SELECT slot FROM high_watermarks AS own WHERE own.key = claim.key)) IS NOT TRUE
+  AND ` + known + blockRule,
 
 		standingAttestations: `
 SELECT claim.key, last.source, last.target, last.root, least(own.slot, every.slot), least(own.epoch, every.epoch)
