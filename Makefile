@@ -87,6 +87,7 @@ $(BADNET):
 	@mv $(TOOLS)/server $@
 
 bench: split $(BADNET) ## what a signature costs in the running signer, against the bare one; then the benchmarks of the parts
+	@sh scripts/setup.sh tests
 	cd enclave && $(BUILD) -o ../build/ ./e2e/bench
 	@sh scripts/bench.sh $(BENCHTIME) $(BENCHFLAGS)
 

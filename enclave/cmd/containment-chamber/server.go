@@ -47,9 +47,9 @@ parent, over vsock, and everything that this process was given is ignored.`,
 	return cmd
 }
 
-// platform composes what the configuration asks for.
-func platform(cfg *config.Config) app.Platform {
-	stores := map[string]app.OpenStore{
+// stores are those of a process that is in no enclave.
+func stores() map[string]app.OpenStore {
+	return map[string]app.OpenStore{
 		"postgres": app.Postgres(awsCredentials),
 		"dynamodb": app.DynamoDB(awsCredentials),
 		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
@@ -59,18 +59,22 @@ func platform(cfg *config.Config) app.Platform {
 			return noop.Open(), nil
 		},
 	}
+}
+
+// platform composes what the configuration asks for.
+func platform(cfg *config.Config) app.Platform {
 	switch cfg.TEE.Platform {
 	case "nitro":
 		return app.Nitro(map[string]app.OpenStore{
 			"postgres": app.Postgres(app.NoCredentials), "dynamodb": app.DynamoDB(app.NoCredentials),
 		})
 	case "simulated":
-		return app.Platform{Name: "simulated", Stores: stores, TEE: &app.TEE{
+		return app.Platform{Name: "simulated", Stores: stores(), TEE: &app.TEE{
 			Network: unixvsock.Dir(cfg.TEE.Simulated.SocketDir),
 			OpenNSM: func() (nsm.Session, []*x509.Certificate, error) { return openSoftware(cfg.TEE) },
 		}}
 	}
-	return app.Platform{Name: "none", Direct: egress.Direct(), Stores: stores}
+	return app.Platform{Name: "none", Direct: egress.Direct(), Stores: stores()}
 }
 
 // openSoftware opens the software NSM, which measures this very binary.

@@ -79,7 +79,11 @@ func (c *keyCounter) Write(b []byte) (int, error) {
 }
 
 // replaceFile writes a file of mode 0600 that appears under its name whole, or not at all.
+// What is no regular file stays: to replace a device or a link is not what was meant.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file; leave FILE out for standard output", path)
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {

@@ -57,6 +57,7 @@ changes nothing. It can be imported again, and while signers sign. "-" is standa
 func (t target) importFrom(cmd *cobra.Command, file *file, dry bool, tell admin.Tell) (s admin.Summary, err error) {
 	ctx := cmd.Context()
 	if t.client != nil {
+		defer t.end()
 		s, err = t.client.Import(ctx, file, dry, tell)
 		file.bar.end()
 		return s, file.named(err)

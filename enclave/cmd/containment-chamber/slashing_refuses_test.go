@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
 )
 
@@ -106,5 +107,51 @@ func TestSlashingWarnsOfTheFuture(t *testing.T) {
 		if _, said, _ := strings.Cut(errs.String(), "\n"); code != 0 || !strings.HasPrefix(said, test.warning) || (test.warning == "") != (said == "") {
 			t.Errorf("%s: exit code %d, said %q, want %q", test.args, code, errs.String(), test.warning)
 		}
+	}
+}
+
+// TestSlashingEmptyFile: a command that only looks makes no database of an empty file.
+func TestSlashingEmptyFile(t *testing.T) {
+	config, file := protected(t)
+	store := filepath.Join(filepath.Dir(file), "slashing.sqlite")
+	if err := os.WriteFile(store, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const empty = "slashing.sqlite: the file is empty"
+	slashingRun(t, 1, empty, "status", "-c", config)
+	slashingRun(t, 1, empty, "import", file, "--dry-run", "-c", config)
+	if text, err := os.ReadFile(store); err != nil || len(text) > 0 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	slashingRun(t, 0, "", "import", file, "-c", config)
+}
+
+// TestSlashingExportKeepsWhatIsNoFile: a link is not replaced by an export, and a directory not tried.
+func TestSlashingExportKeepsWhatIsNoFile(t *testing.T) {
+	config, file := protected(t)
+	slashingRun(t, 0, "", "import", file, "-c", config)
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link.json")
+	if err := os.Symlink("elsewhere.json", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, dir} {
+		slashingRun(t, 1, path+" is not a regular file; leave FILE out for standard output", "export", path, "-c", config)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "elsewhere.json" {
+		t.Errorf("the link is now to %q, %v", to, err)
+	}
+}
+
+// TestOpenLedgerOutsideOfEnclaves: the commands run beside an enclave, not in it, with the credentials of their own machine.
+func TestOpenLedgerOutsideOfEnclaves(t *testing.T) {
+	cfg := &config.Config{TEE: config.TEE{Platform: "nitro"}}
+	cfg.AntiSlashing.Backend, cfg.AntiSlashing.SQLite.Path = "sqlite", filepath.Join(t.TempDir(), "s.sqlite")
+	ledger, err := openLedger(t.Context(), cfg, true, openLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -119,7 +119,7 @@ func TestSlashingSignerRefuses(t *testing.T) {
 		words, url, args string
 	}{
 		{1, `bad.json: data[1].signed_blocks[0].slot: not a usable EIP-3076 interchange file: "-1" is negative; nothing was imported (status 400)`, server.URL, "import " + bad},
-		{1, "foreign.json: metadata.genesis_validators_root: the slashing protection store belongs to another network", server.URL, "import " + foreign},
+		{1, "foreign.json: metadata.genesis_validators_root: the file is for another network", server.URL, "import " + foreign},
 		{1, "the store has no key on record", server.URL, "raise --slot 1"},
 		{1, "the signer does not serve these routes; anti_slashing.api of its configuration turns them on", plain.URL, "import " + file},
 		{1, "the signer does not serve these routes", plain.URL, "status"},

@@ -37,13 +37,16 @@ func openLedger(ctx context.Context, cfg *config.Config, create bool, limit time
 	settings := cfg.AntiSlashing
 	if !create {
 		settings.Migrate = "check"
-		if _, err := os.Stat(settings.SQLite.Path); err != nil && settings.Backend == "sqlite" {
-			return nil, fmt.Errorf("slashing database: %w", err)
+		if settings.Backend == "sqlite" {
+			if err := there(settings.SQLite.Path); err != nil {
+				return nil, fmt.Errorf("slashing database: %w", err)
+			}
 		}
 	}
-	open, ok := platform(cfg).Stores[settings.Backend]
+	// A command runs in no enclave, whatever tee.platform says of the signer.
+	open, ok := stores()[settings.Backend]
 	if !ok {
-		return nil, usageError{fmt.Errorf("anti_slashing.backend: this binary has no %s store on tee.platform %s", settings.Backend, cfg.TEE.Platform)}
+		return nil, usageError{fmt.Errorf("anti_slashing.backend: this binary has no %s store", settings.Backend)}
 	}
 	silent := fmt.Errorf("the slashing protection store was not opened within %v", limit)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, silent)
@@ -62,4 +65,13 @@ func openLedger(ctx context.Context, cfg *config.Config, create bool, limit time
 		return nil, errors.Join(usageError{fmt.Errorf("anti_slashing.backend: %s keeps no record", settings.Backend)}, store.Close())
 	}
 	return ledger, nil
+}
+
+// there says that a file is a database and not only a name. SQLite would make one of an empty file.
+func there(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() == 0 {
+		err = fmt.Errorf("%s: the file is empty", path)
+	}
+	return err
 }

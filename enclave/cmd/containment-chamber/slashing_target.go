@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -16,13 +15,15 @@ import (
 type targetFlags struct {
 	load       func() (*config.Config, error)
 	configured []string // the flags of the configuration
-	url, ca    *string
+	url        *string
+	trust      *attestedFlags
 }
 
 // target is where a command works: a store, or a running signer.
 type target struct {
 	config *config.Config // nil with a signer
 	client *admin.Client  // nil with a store
+	end    func()         // of the client's connections
 }
 
 // newTargetFlags gives cmd those of the configuration, and those of a signer. Its own flags come later.
@@ -30,15 +31,15 @@ func newTargetFlags(cmd *cobra.Command) *targetFlags {
 	t := &targetFlags{load: loader(cmd)}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { t.configured = append(t.configured, f.Name) })
 	t.url = cmd.Flags().String("signer-url", "", "`URL` of a running signer to work through, in place of -c")
-	t.ca = cmd.Flags().String("signer-ca", "", "PEM `file` of the authorities that vouch for the signer; without it those of the system")
+	t.trust = newAttestedFlags(cmd.Flags())
 	return t
 }
 
 // find says on standard error where the command works, before it does anything there.
 func (f *targetFlags) find(cmd *cobra.Command) (target, error) {
 	if !cmd.Flags().Changed("signer-url") {
-		if *f.ca != "" {
-			return target{}, usageError{errors.New("--signer-ca goes with --signer-url")}
+		if given := f.trust.given(); len(given) > 0 {
+			return target{}, usageError{fmt.Errorf("%s goes with --signer-url", given[0])}
 		}
 		cfg, err := f.load()
 		if err != nil {
@@ -52,8 +53,8 @@ func (f *targetFlags) find(cmd *cobra.Command) (target, error) {
 			return target{}, usageError{fmt.Errorf("--signer-url goes without --%s: the signer has its own configuration", name)}
 		}
 	}
-	client, err := dialSigner(cmd, *f.url, *f.ca)
-	return target{client: client}, err
+	client, end, err := dialSigner(cmd, *f.url, f.trust)
+	return target{client: client, end: end}, err
 }
 
 // storeName is which store a configuration names.
@@ -75,6 +76,7 @@ func storeName(c config.AntiSlashing) string {
 // use does f to what is there: a store must exist, and its schema stays as it is.
 func (t target) use(cmd *cobra.Command, f func(operations) error) error {
 	if t.client != nil {
+		defer t.end()
 		return f(t.client)
 	}
 	return withStore(cmd.Context(), t.config, false, func(a *admin.Admin) error { return f(a) })

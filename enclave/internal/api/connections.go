@@ -56,6 +56,7 @@ type conn struct {
 	presented *x509.Certificate // in the handshake; nil if it is not known
 	timer     *time.Timer       // cuts the connection when that ends; nil with it
 	proofs    int               // that were asked for
+	lists     int               // requests that hold a place of Limits.lists, or ask for one
 }
 
 // Accept implements net.Listener.
@@ -165,6 +166,24 @@ func (c *conn) end() {
 	if c.served--; c.served == 0 && c.place != nil {
 		c.door.open.MoveToBack(c.place)
 	}
+}
+
+// takeList counts a request for a list, unless the connection has its share of them.
+func (c *conn) takeList() bool {
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	if c.lists >= maxListsPerConnection {
+		return false
+	}
+	c.lists++
+	return true
+}
+
+// leaveList is the end of a request that takeList has counted.
+func (c *conn) leaveList() {
+	c.door.mu.Lock()
+	defer c.door.mu.Unlock()
+	c.lists--
 }
 
 // wait counts requests that begin or cease to wait. The mutex is held.

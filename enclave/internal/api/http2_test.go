@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,23 +126,7 @@ func TestAnswersThatWaitAreBounded(t *testing.T) {
 	l.most = func() int { return most }
 	url, transport := overTLS(t, l, http.HandlerFunc(echo))
 
-	settings := transport.TLSClientConfig.Clone()
-	settings.NextProtos = []string{"h2"}
-	c, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(tooLong))
-	// Frames of RFC 9113 (length, type, flags, stream): SETTINGS with SETTINGS_INITIAL_WINDOW_SIZE 0, then HEADERS that end
-	// their streams, with the static fields of RFC 7541 Appendix A for GET, https and a path /upcheck.
-	sent := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
-	for i := range streams {
-		sent += "\x00\x00\x14\x01\x05\x00\x00\x00" + string([]byte{byte(2*i + 1)}) + "\x82\x87\x44\x08/upcheck\x41\x06signer"
-	}
-	if _, err := io.WriteString(c, sent); err != nil {
-		t.Fatal(err)
-	}
+	c := withoutWindow(t, url, transport, "/upcheck", streams)
 	_, _ = io.Copy(io.Discard, c) // until it is closed
 	if n := testutil.ToFloat64(l.connections.displaced.WithLabelValues("test")); n != 1 {
 		t.Errorf("%v connections were displaced, want 1", n)
@@ -149,5 +134,67 @@ func TestAnswersThatWaitAreBounded(t *testing.T) {
 	nothingHeld(t, l)
 	if res, err := (&http.Client{Transport: transport}).Get(url + "/upcheck"); err != nil || res.StatusCode != http.StatusOK || res.Body.Close() != nil {
 		t.Errorf("after it: %v %v", res, err)
+	}
+}
+
+// withoutWindow connects a peer whose window has no room for any answer, and who asks for a path of less than 127 bytes on many streams.
+func withoutWindow(t *testing.T, url string, transport *http.Transport, path string, streams int) net.Conn {
+	t.Helper()
+	settings := transport.TLSClientConfig.Clone()
+	settings.NextProtos = []string{"h2"}
+	c, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(tooLong))
+	// Frames of RFC 9113 (length, type, flags, stream): SETTINGS with SETTINGS_INITIAL_WINDOW_SIZE 0, then HEADERS that end
+	// their streams, with the static fields of RFC 7541 Appendix A for GET, https and a path.
+	sent := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x04\x00\x00\x00\x00"
+	fields := "\x82\x87\x44" + string([]byte{byte(len(path))}) + path + "\x41\x06signer"
+	for i := range streams {
+		sent += "\x00\x00" + string([]byte{byte(len(fields)), 1, 5, 0, 0, 0, byte(2*i + 1)}) + fields
+	}
+	if _, err := io.WriteString(c, sent); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestOneConnectionKeepsNobodyFromReading has a peer who asks on many streams and reads nothing.
+func TestOneConnectionKeepsNobodyFromReading(t *testing.T) {
+	const streams, list = 100, "/api/v1/eth2/publicKeys"
+	for path, most := range map[string]int64{list: maxListsPerConnection, attestationPath: maxAttestations} {
+		t.Run(path, func(t *testing.T) {
+			l := limits(t, 1)
+			var inside atomic.Int64
+			url, transport := overTLS(t, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				inside.Add(1)
+				_, _ = io.WriteString(w, repeat(64<<10)) // more than is put together before it is sent
+			}))
+			c := withoutWindow(t, url, transport, path, streams)
+			shed := func() (n int64) {
+				for _, bound := range []string{"lists", "lists_per_connection", "attestation"} {
+					n += int64(testutil.ToFloat64(l.shed.WithLabelValues(bound)))
+				}
+				return n
+			}
+			await(t, func() bool { return inside.Load()+shed() == streams })
+			if n := l.lists.taken.Load(); n > maxListsPerConnection || path == list && inside.Load() != most {
+				t.Errorf("%d places of lists are held, and %d requests were served", n, inside.Load())
+			}
+			await(t, func() bool { return l.attestation.taken.Load() == 0 })
+			for _, path := range []string{list, attestationPath} {
+				res, err := (&http.Client{Transport: transport}).Get(url + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK || res.Body.Close() != nil {
+					t.Errorf("%s of another: %s %v", path, res.Status, err)
+				}
+			}
+			_ = c.Close()
+			nothingHeld(t, l)
+		})
 	}
 }

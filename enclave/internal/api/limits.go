@@ -11,12 +11,17 @@ import (
 )
 
 // What is inside at once beside requests that sign. The answer to a GET may be large (a list of 100,000 keys has 10 MB) and is
-// in memory until it is written, so that its place is held for as long. Each probe, and the scrape, has places of its own: no
-// load makes a process look dead.
+// in memory until it is written, so that its place is held for as long, and that no connection may have many. Each probe, and the
+// scrape, has places of its own: no load makes a process look dead. So has attestation, without which nobody connects.
 const (
-	maxLists  = 32
-	maxProbes = 16
+	maxLists              = 32
+	maxListsPerConnection = 4
+	maxProbes             = 16
+	maxAttestations       = 64 // each waits for its turn at the security module; the answer has about 5 KiB
 )
+
+// attestationPath is where an enclave tells who it is.
+const attestationPath = "/.well-known/attestation"
 
 // DefaultRequests is a good number of requests to have inside: each costs about 40 KiB while it waits.
 const DefaultRequests = 8192
@@ -24,12 +29,13 @@ const DefaultRequests = 8192
 // Limits bound what all listeners of a process take in together. Nobody waits for a place: who finds none is answered 503 at
 // once. They are safe for concurrent use.
 type Limits struct {
-	requests, lists, operators, healthcheck, readyz, metrics places
+	requests, lists, operators, attestation, healthcheck, readyz, metrics places
 
 	memory places // bytes of bodies above freeBody
 
 	shed        *prometheus.CounterVec
-	waiting     prometheus.Counter // of shed
+	waiting     prometheus.Counter // of shed, as is the next
+	greedy      prometheus.Counter
 	connections connectionMetrics
 	most        func() int // connections of one listener
 }
@@ -47,10 +53,12 @@ func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	l.requests.init(requests, l.shed, "requests")
 	l.lists.init(maxLists, l.shed, "lists")
 	l.operators.init(maxOperators, l.shed, "operators")
+	l.attestation.init(maxAttestations, l.shed, "attestation")
 	l.healthcheck.init(maxProbes, l.shed, "healthcheck")
 	l.readyz.init(maxProbes, l.shed, "readyz")
 	l.metrics.init(maxProbes, l.shed, "metrics")
 	l.waiting = l.shed.WithLabelValues("waiting")
+	l.greedy = l.shed.WithLabelValues("lists_per_connection")
 	l.memory.init(maxMemory, l.shed, "body_memory")
 
 	inside := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -103,6 +111,8 @@ func (l *Limits) of(r *http.Request) *places {
 	switch r.URL.Path {
 	case "/upcheck":
 		return nil
+	case attestationPath:
+		return &l.attestation
 	case "/healthcheck":
 		return &l.healthcheck
 	case "/readyz":
@@ -141,6 +151,14 @@ func (l *Limits) serve(w http.ResponseWriter, r *http.Request, h http.Handler, p
 	if b := l.receive(w, r); b != nil {
 		r.Body = b
 		defer b.release()
+	}
+	if p == &l.lists {
+		if !c.takeList() {
+			l.greedy.Inc()
+			shed(w)
+			return
+		}
+		defer c.leaveList()
 	}
 	if !p.take(1) {
 		shed(w)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
+	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 )
 
 func expectShed(t *testing.T, l *Limits, bound string, want float64) {
@@ -44,6 +45,7 @@ func TestAFullServerAnswersEverything(t *testing.T) {
 		{"POST", "/sign", "requests", requests},
 		{"DELETE", "/keys", "requests", requests},
 		{"GET", "/publicKeys", "lists", maxLists},
+		{"GET", attestationPath, "attestation", maxAttestations},
 		{"GET", "/readyz", "readyz", maxProbes},
 		{"GET", "/healthcheck", "healthcheck", maxProbes},
 		{"GET", "/metrics", "metrics", maxProbes},
@@ -66,7 +68,7 @@ func TestAFullServerAnswersEverything(t *testing.T) {
 				synctest.Wait()
 				p := r.connect() // all on one connection, which a refusal does not end
 				refused := 0.0
-				for _, path := range []string{"/upcheck", "/sign", "/readyz", "/healthcheck", "/publicKeys", "/metrics"} {
+				for _, path := range []string{"/upcheck", "/sign", "/readyz", "/healthcheck", "/publicKeys", "/metrics", attestationPath} {
 					want := http.StatusOK
 					if path == full.path || path == "/sign" && full.bound == "requests" {
 						want = http.StatusServiceUnavailable
@@ -184,5 +186,11 @@ func TestMetricsOfTheLimits(t *testing.T) {
 	}
 	if _, err := NewLimits(7, registry); err == nil {
 		t.Error("a second registration was accepted")
+	}
+}
+
+func TestAttestationHasItsPlacesWhereItIsServed(t *testing.T) {
+	if attestationPath != atls.WellKnownPath {
+		t.Errorf("places are at %s, and it is at %s", attestationPath, atls.WellKnownPath)
 	}
 }

@@ -10,12 +10,16 @@ import (
 // operatorPrefix is where the requests of operators are that carry or change the record of all keys. What they send and are sent may
 // be far too large for memory and too long for the limits of a duty: it goes from and to the connection as it comes, with a limit for
 // each piece.
-const operatorPrefix = "/api/v1/slashing/"
+const (
+	operatorPrefix = "/api/v1/slashing/"
+	importPath     = operatorPrefix + "import" // the one body that is a file; others come within readTimeout
+)
 
 const (
 	maxOperators    = 4         // requests at once
 	operatorTimeout = time.Hour // of a request; its context ends then
 	operatorPause   = 30 * time.Second
+	importPerMiB    = 4 * time.Second // 2 Mbit/s, beside one operatorPause: slower than this no file holds its place
 )
 
 func fromOperator(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, operatorPrefix) }
@@ -33,19 +37,43 @@ func (l *Limits) serveOperator(w http.ResponseWriter, r *http.Request, h http.Ha
 	s := &stream{ResponseWriter: w, control: http.NewResponseController(w)}
 	_ = s.control.SetWriteDeadline(time.Now().Add(operatorTimeout)) // HTTP/2 would end the stream with the server's own, before there is an answer
 	if r.Body != nil && r.Body != http.NoBody {
-		s.body = r.Body
+		s.body, s.file = r.Body, r.URL.Path == importPath
 		r.Body = s
 	}
 	defer s.hurry() // of an answer that is written when the handler has returned
 	h.ServeHTTP(s, r)
+	if s.file && r.ProtoMajor == 1 {
+		s.linger()
+	}
 }
 
-// stream is a request and its answer whose peer has operatorPause for each piece of either.
+// lingerBytes is how much of a file that was refused is taken in and forgotten.
+const lingerBytes = 64 << 20
+
+// linger lets a peer that is still sending a file read why it was refused: were the connection closed with its bytes unread, the
+// answer could be lost on the way.
+func (s *stream) linger() {
+	if s.ended != nil || s.control.Flush() != nil {
+		return
+	}
+	s.waited = max(s.waited, operatorPause+importPerMiB*time.Duration(s.came>>20)-readTimeout) // in all, from here on
+	forgotten := make([]byte, 64<<10)
+	for n, err := 0, error(nil); n < lingerBytes && err == nil; {
+		var more int
+		more, err = s.Read(forgotten)
+		n += more
+	}
+}
+
+// stream is a request and its answer whose peer has operatorPause for each piece of the answer, and of a body that is a file.
 type stream struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	body    io.ReadCloser
-	ended   error // of body
+	file    bool          // the body is; or it has the server's deadline
+	came    int64         // bytes of the body
+	waited  time.Duration // for them: what a handler does in between is not the peer's
+	ended   error         // of body
 }
 
 // Read implements io.Reader, for the body. After its end there is no deadline: it would end the wait for an answer that takes long.
@@ -53,8 +81,14 @@ func (s *stream) Read(b []byte) (n int, err error) {
 	if s.ended != nil {
 		return 0, s.ended
 	}
-	_ = s.control.SetReadDeadline(time.Now().Add(operatorPause)) // the server's own holds where it cannot
+	began := time.Now()
+	if s.file {
+		left := operatorPause + importPerMiB*time.Duration(s.came>>20) - s.waited
+		_ = s.control.SetReadDeadline(began.Add(min(left, operatorPause))) // the server's own holds where it cannot
+	}
 	n, s.ended = s.body.Read(b)
+	s.came += int64(n)
+	s.waited += time.Since(began)
 	return n, s.ended
 }
 

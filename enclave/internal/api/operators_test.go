@@ -16,8 +16,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-const operatorPath = operatorPrefix + "import"
-
 // count answers with how much came, and why no more.
 func count(w http.ResponseWriter, r *http.Request) {
 	var total int64
@@ -25,7 +23,7 @@ func count(w http.ResponseWriter, r *http.Request) {
 	for {
 		n, err := r.Body.Read(buffer)
 		if total += int64(n); err != nil {
-			_, _ = io.WriteString(w, fmt.Sprintf("%d bytes, %v", total, errors.Is(err, io.EOF)))
+			_, _ = io.WriteString(w, fmt.Sprintf("%d bytes, %v", total, errors.Is(err, io.EOF))) //nolint:gosec // no browser reads it
 			return
 		}
 	}
@@ -41,7 +39,7 @@ func TestABodyOfAnOperatorIsNotHeld(t *testing.T) {
 		transport.ForceAttemptHTTP2 = version == 2
 		client := &http.Client{Transport: transport.Clone()}
 		defer client.CloseIdleConnections()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+operatorPath, strings.NewReader(repeat(size)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+importPath, strings.NewReader(repeat(size)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +56,7 @@ func TestABodyOfAnOperatorIsNotHeld(t *testing.T) {
 	nothingHeld(t, l)
 }
 
-// TestAnOperatorHasTime: for each piece of a body and of an answer, and for the work between, beyond what any other request has.
+// TestAnOperatorHasTime: for a file, for each piece of an answer, and for the work between, beyond what any other request has.
 func TestAnOperatorHasTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limits(t, 1)
@@ -80,9 +78,9 @@ func TestAnOperatorHasTime(t *testing.T) {
 			}
 		}))
 		p := r.connect()
-		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 10\r\n\r\n", operatorPath)
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 10\r\n\r\n", importPath)
 		for range 10 {
-			<-time.After(operatorPause - time.Second)
+			<-time.After(operatorPause/10 - time.Millisecond)
 			p.send("x")
 		}
 		if status, says, _ := p.answer(); status != 200 || says != strings.Repeat("xxxxxxxxxx<nil> ", 10) {
@@ -116,14 +114,78 @@ func TestAnOperatorMustNotRest(t *testing.T) {
 			ended <- err
 		}))
 		p := r.connect()
-		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 2\r\n\r\nx", operatorPath)
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 2\r\n\r\nx", importPath)
 		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != operatorPause {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		p, began = r.connect(), time.Now()
-		p.post(operatorPath, "xx")
+		p.post(importPath, "xx")
 		if err := <-ended; err == nil || time.Since(began) != operatorTimeout {
 			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// TestSlowBodiesOfOperatorsAreCut sends a part and then a byte each second, or nothing, and expects the end when it is due.
+func TestSlowBodiesOfOperatorsAreCut(t *testing.T) {
+	const raise = operatorPrefix + "raise"
+	for name, tc := range map[string]struct {
+		path     string
+		begin    int
+		trickles bool
+		due      time.Duration
+	}{
+		"no file":                   {raise, 1, true, readTimeout},
+		"no file, after much":       {raise, 4 << 20, true, readTimeout},
+		"no file, nothing":          {raise, 1, false, readTimeout},
+		"file":                      {importPath, 1, true, operatorPause},
+		"file, after much":          {importPath, 8 << 20, true, operatorPause + 8*importPerMiB},
+		"file, nothing, after much": {importPath, 8 << 20, false, operatorPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, ended := time.Now(), make(chan error, 1)
+				p := inMemory(t, limits(t, 1), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, err := io.Copy(io.Discard, r.Body)
+					ended <- err
+				})).connect()
+				gone := make(chan struct{})
+				go func() {
+					defer close(gone)
+					p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 16777216\r\n\r\n%s", tc.path, repeat(tc.begin))
+					tick := time.NewTicker(time.Second)
+					defer tick.Stop()
+					for tc.trickles {
+						<-tick.C
+						if _, err := p.Write([]byte("x")); err != nil {
+							return
+						}
+					}
+				}()
+				if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != tc.due {
+					t.Errorf("%v after %v, want %v", err, time.Since(began), tc.due)
+				}
+				_ = p.Close()
+				<-gone
+			})
+		})
+	}
+}
+
+// TestAFileIsNotCutForItsReader, who takes its time between two pieces.
+func TestAFileIsNotCutForItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := inMemory(t, limits(t, 1), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for piece := make([]byte, 1); ; <-time.After(2 * operatorPause) {
+				if _, err := io.ReadFull(r.Body, piece); err != nil {
+					_, _ = fmt.Fprint(w, err)
+					return
+				}
+			}
+		})).connect()
+		p.post(importPath, "xxx")
+		if status, says, _ := p.answer(); status != http.StatusOK || says != "EOF" {
+			t.Errorf("%d %s", status, says)
 		}
 	})
 }
@@ -146,7 +208,7 @@ func TestFewOperatorsAtOnce(t *testing.T) {
 		<-entered
 	}
 	late := r.connect()
-	late.post(operatorPath, "x")
+	late.post(importPath, "x")
 	if status, _, _ := late.answer(); status != http.StatusServiceUnavailable {
 		t.Errorf("one more: %d", status)
 	}

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +38,44 @@ func TestWhatHasNoRouteIsAnsweredLikeEveryError(t *testing.T) {
 		}
 		if ct := w.Header().Get("Content-Type"); tc.code != 200 && ct != "application/json; charset=utf-8" {
 			t.Errorf("%s %s: Content-Type %q", tc.method, tc.path, ct)
+		}
+	}
+}
+
+// TestNoPageOfAnotherSiteChangesAnything: a browser sends some requests of any page without asking its user, and this host first.
+func TestNoPageOfAnotherSiteChangesAnything(t *testing.T) {
+	mux := http.NewServeMux()
+	asked := 0
+	mux.HandleFunc("/reload", func(http.ResponseWriter, *http.Request) { asked++ })
+	for name, tc := range map[string]struct {
+		methods string
+		header  []string
+		code    int
+	}{
+		"no browser":         {"GET HEAD OPTIONS POST PUT DELETE", nil, 200},
+		"another site":       {"POST PUT DELETE PATCH", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		"another host":       {"POST PUT DELETE PATCH", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		"an older browser":   {"POST PUT DELETE PATCH", []string{"Origin", "https://attacker.example"}, 403},
+		"a page from a file": {"POST PUT DELETE PATCH", []string{"Origin", "null"}, 403},
+		"it only reads":      {"GET HEAD OPTIONS", []string{"Sec-Fetch-Site", "cross-site", "Origin", "https://attacker.example"}, 200},
+		"the same origin":    {"GET POST PUT DELETE", []string{"Sec-Fetch-Site", "same-origin", "Origin", "http://signer"}, 200},
+		"the user":           {"GET POST", []string{"Sec-Fetch-Site", "none"}, 200},
+	} {
+		for method := range strings.FieldsSeq(tc.methods) {
+			r := httptest.NewRequestWithContext(t.Context(), method, "http://signer/reload", nil)
+			for i := 0; i < len(tc.header); i += 2 {
+				r.Header.Set(tc.header[i], tc.header[i+1])
+			}
+			w := httptest.NewRecorder()
+			asked = 0
+			Routes(mux).ServeHTTP(w, r)
+			if w.Code != tc.code || (asked == 1) != (tc.code == 200) {
+				t.Errorf("%s, %s: %d %s, asked %d times", name, method, w.Code, w.Body, asked)
+			}
+			var says refusal
+			if err := json.Unmarshal(w.Body.Bytes(), &says); tc.code == 403 && (err != nil || says.Code != 403 || says.Error != says.Message || !strings.Contains(says.Message, "another site")) {
+				t.Errorf("%s, %s: %s, %v", name, method, w.Body, err)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/openapi"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/operator"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/reload"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/wellknown"
@@ -71,6 +73,7 @@ func (s *signer) openListeners(context.Context) error {
 		return err
 	}
 	s.health.Register(mux)
+	operator.New(s.operatorOptions()).Register(mux)
 	openapi.Register(mux)
 	clear := newRoutes() // what an enclave serves in clear
 	s.health.Register(clear)
@@ -94,6 +97,18 @@ func (s *signer) openListeners(context.Context) error {
 		s.house.onStop("main listener", s.stopMain)
 	}
 	return nil
+}
+
+// operatorOptions are what an operator is told of the process.
+func (s *signer) operatorOptions() operator.Options {
+	o := operator.Options{
+		Build: wire.Release, Platform: s.options.Platform.Name, Network: s.cfg.Network, Started: time.Now(),
+		Keys: s.keys.counts, Checks: s.checks(), Roots: s.roots,
+	}
+	if s.attested != nil {
+		o.Current = s.attested.Current
+	}
+	return o
 }
 
 // serveProofs adds the route that tells who this enclave is, with proofs of connections where those are attested.

@@ -149,3 +149,14 @@ func (k *keys) probe(context.Context) (map[string]any, error) {
 	}
 	return data, errors.New("no key is loaded; is a directory of key_sources.filesystem.paths empty, or not mounted?")
 }
+
+// counts is how many keys each source has that has any.
+func (k *keys) counts() map[string]int {
+	out := map[string]int{}
+	for _, source := range keystore.Sources() {
+		if n := k.store.Count(source); n > 0 {
+			out[source.String()] = n
+		}
+	}
+	return out
+}

@@ -44,7 +44,11 @@ func (s schemas) rule(schema map[string]any, word string, rule, value any, at st
 		}
 		return s.check(named, value, at)
 	case "type":
-		return wrong(typeOf(value) == rule || rule == "number" && isNumber, at, "%v is no %v", value, rule)
+		types, several := rule.([]any)
+		if !several {
+			types = []any{rule}
+		}
+		return wrong(slices.Contains(types, any(typeOf(value))) || rule == "number" && isNumber, at, "%v is no %v", value, rule)
 	case "enum":
 		return wrong(slices.ContainsFunc(rule.([]any), func(one any) bool { return reflect.DeepEqual(one, value) }), at, "%v is not one of %v", value, rule)
 	case "pattern":
@@ -84,8 +88,15 @@ func (s schemas) rule(schema map[string]any, word string, rule, value any, at st
 	case "additionalProperties":
 		known, _ := schema["properties"].(map[string]any)
 		for name := range fields {
-			if _, ok := known[name]; !ok {
+			if _, ok := known[name]; ok {
+				continue
+			}
+			others, ok := rule.(map[string]any)
+			if !ok {
 				return fmt.Errorf("%s: unexpected field %s", at, name)
+			}
+			if err := s.check(others, fields[name], at+"."+name); err != nil {
+				return err
 			}
 		}
 	case "oneOf":

@@ -120,6 +120,7 @@ func TestSharedImportsLittle(t *testing.T) {
 // A room is a folder below enclave/internal or parent/internal. A library is a room that everyone may enter.
 var libraries = []string{
 	"enclave/internal/eth2", "enclave/internal/bls", "enclave/internal/problem", "enclave/internal/secret",
+	"enclave/internal/pgurl",
 	"parent/internal/lines", "parent/internal/streak", "parent/internal/supervisor", "parent/internal/accept",
 }
 
@@ -134,6 +135,7 @@ var doors = []struct{ from, to, why string }{
 	{"enclave/internal/keystore", "enclave/internal/slashing", "a key signs for a Permit only"},
 	{"enclave/internal/api", "enclave/internal/auth", "the caller is known at the door"},
 	{"enclave/internal/api", "enclave/internal/slashing", "operators see and move what is on record; permits have no door there"},
+	{"enclave/internal/connect", "enclave/internal/api", "the proxy beside a client takes requests in as the signer does"},
 	{"enclave/internal/certs", "enclave/internal/nsm", "a certificate is made around a document, which has a type"},
 	{"parent/internal/egress", "parent/internal/forward", "bytes are moved in one place"},
 	{"parent/internal/ingress", "parent/internal/forward", "bytes are moved in one place"},

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgurl"
 )
 
 var region = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
@@ -13,7 +15,11 @@ var region = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+$`)
 func (c *checker) slashing() {
 	s := c.AntiSlashing
 	if s.URL != "" {
-		if _, err := parseStoreURL(s.URL); err != nil {
+		_, err := parseStoreURL(s.URL)
+		if err == nil {
+			_, err = pgurl.Parse(s.URL)
+		}
+		if err != nil {
 			c.refuse("anti_slashing.url", nil, "%w", err)
 		}
 	}
@@ -35,6 +41,9 @@ func (c *checker) slashing() {
 	}
 	if s.UnknownKeys == "refuse" && s.Backend == "noop" {
 		c.refuse("anti_slashing.unknown_keys", on("anti_slashing.backend"), "refuse would refuse every vote: anti_slashing.backend noop knows no key")
+	}
+	if s.API && s.Backend == "noop" {
+		c.refuse("anti_slashing.api", on("anti_slashing.backend"), "is for a record, and anti_slashing.backend noop keeps none")
 	}
 	c.dynamoDB()
 	c.rdsIAM()
@@ -64,9 +73,9 @@ func (c *checker) dynamoDB() {
 	}
 }
 
-// AWSRegion is the region that is set, or that the table's ARN names.
+// AWSRegion is the region that is set, or that the ARN of the dynamodb backend's table names.
 func (a AntiSlashing) AWSRegion() string {
-	if parts := strings.Split(a.DynamoDB.Table, ":"); len(parts) > 3 && tableARN.MatchString(a.DynamoDB.Table) {
+	if parts := strings.Split(a.DynamoDB.Table, ":"); a.Backend == "dynamodb" && len(parts) > 3 && tableARN.MatchString(a.DynamoDB.Table) {
 		return parts[3]
 	}
 	return a.Region
@@ -89,11 +98,14 @@ func (c *checker) rdsIAM() {
 	}
 	const key = "anti_slashing.password_source"
 	u, err := parseStoreURL(s.URL)
+	server, _ := pgurl.Parse(s.URL) // what it cannot read is refused already
 	switch {
 	case s.Backend != "postgres":
 		c.refuse(key, on("anti_slashing.backend"), "rds_iam is for anti_slashing.backend postgres")
 	case s.Region == "":
 		c.refuse("anti_slashing.region", on(key), "must be set: a token of password_source rds_iam is for the databases of one region")
+	case server.Unix():
+		c.refuse("anti_slashing.url", on(key), "names a unix socket, behind which no server takes a token of password_source rds_iam")
 	case err == nil && u.password:
 		c.refuse("anti_slashing.url", on(key), "must hold no password: password_source is rds_iam")
 	case err == nil && u.weak:
@@ -106,13 +118,14 @@ func (c *checker) nitroSlashing(platform []string) {
 	s := c.AntiSlashing
 	switch s.Backend {
 	case "sqlite":
-		c.refuse("anti_slashing.backend", platform, "sqlite is refused on tee.platform nitro: an enclave has no disk, and its record would end with it; want postgres or dynamodb")
+		c.refuse("anti_slashing.backend", platform, "sqlite is refused on tee.platform nitro: an enclave has no disk, and its record would end with it; want postgres")
 	case "noop":
-		c.refuse("anti_slashing.backend", platform, "noop is refused on tee.platform nitro: it records nothing; want postgres or dynamodb")
+		c.refuse("anti_slashing.backend", platform, "noop is refused on tee.platform nitro: it records nothing; want postgres")
 	case "dynamodb":
-		if s.DynamoDB.Table != "" && !tableARN.MatchString(s.DynamoDB.Table) {
-			c.refuse("anti_slashing.dynamodb.table", platform, "must be the table's ARN on tee.platform nitro: a name alone does not say whose account it is in")
-		}
+		c.refuse("anti_slashing.backend", platform, "dynamodb is refused on tee.platform nitro: this release has no AWS credentials in an enclave yet; want postgres")
+	}
+	if s.PasswordSource == "rds_iam" {
+		c.refuse("anti_slashing.password_source", platform, "rds_iam is refused on tee.platform nitro: this release has no AWS credentials in an enclave yet")
 	}
 	if u, err := parseStoreURL(s.URL); err == nil && u.password {
 		c.refuse("anti_slashing.url", platform, "must hold no password on tee.platform nitro: the parent reads this file")
@@ -134,7 +147,7 @@ func (c *checker) verified(where string, because []string) {
 		c.refuse("anti_slashing.url", because, "sslmode %s is refused %s: whoever stands between could be the database; want verify-full, the default", quote(u.mode), where)
 	}
 	if u, err := parseEndpoint(s.DynamoDB.Endpoint); err == nil && s.Backend == "dynamodb" && u.Scheme != "https" {
-		c.refuse("anti_slashing.dynamodb.endpoint", because, "http is refused %s: whoever stands between could be the table; want https", where)
+		c.refuse("anti_slashing.dynamodb.endpoint", append(on("anti_slashing.backend"), because...), "http is refused %s: whoever stands between could be the table; want https", where)
 	}
 	if s.API && c.Auth.Mode == "open" {
 		c.refuse("anti_slashing.api", append(on("auth.mode"), because...), "is refused %s while auth.mode is open: everybody could keep every key from signing for good", where)
@@ -156,6 +169,9 @@ func (c *Config) slashingWarnings() []string {
 	}
 	if s.Backend != "dynamodb" && s.DynamoDB.Table != "" {
 		warnings = append(warnings, "anti_slashing.dynamodb.table is set but anti_slashing.backend is "+s.Backend+": the table is not used")
+	}
+	if s.Backend == "dynamodb" && strings.HasPrefix(strings.ToLower(s.DynamoDB.Endpoint), "http:") {
+		warnings = append(warnings, "anti_slashing.dynamodb.endpoint is http: whoever stands between can be the table, and make every key vote twice")
 	}
 	if s.API && c.Auth.Mode == "open" {
 		warnings = append(warnings, "anti_slashing.api is on and auth.mode is open: whoever reaches this signer can raise the record of every key, so that it signs nothing until then")

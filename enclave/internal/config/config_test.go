@@ -175,7 +175,7 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		case value == "":
 			value = k.Example
 		}
-		base := "anti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://h/d'}\nsigner_state: {table: tab}\n"
+		base := "anti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://u@h/d'}\nsigner_state: {table: tab}\n"
 		if strings.HasPrefix(k.Name, "custom_network.") {
 			base += customNetwork
 		} else {
@@ -223,6 +223,21 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// TestAWSRegion: the table's is that of the dynamodb backend alone.
+func TestAWSRegion(t *testing.T) {
+	const arn = "arn:aws:dynamodb:eu-central-1:111122223333:table/slashing"
+	for _, test := range []struct{ backend, table, want string }{
+		{"dynamodb", arn, "eu-central-1"},
+		{"dynamodb", "slashing", "eu-west-1"},
+		{"postgres", arn, "eu-west-1"},
+	} {
+		a := AntiSlashing{Backend: test.backend, Region: "eu-west-1", DynamoDB: DynamoDB{Table: test.table}}
+		if got := a.AWSRegion(); got != test.want {
+			t.Errorf("%s with %s: %q, want %q", test.backend, test.table, got, test.want)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	simulated := "tls: {mode: atls}\ntee: {platform: simulated, simulated: {socket_dir: a, state_dir: b}}\n"
 	for _, test := range []struct {
@@ -250,8 +265,12 @@ func TestWarnings(t *testing.T) {
 			[]string{"is noop", "anti_slashing.dynamodb.table is set but anti_slashing.backend is noop"},
 		},
 		{
-			"everybody's slashing API", strings.Replace(least, "noop", "noop, api: true", 1),
-			[]string{"is noop", "anti_slashing.api is on and auth.mode is open"},
+			"everybody's slashing API", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}, api: true}\n",
+			[]string{"anti_slashing.api is on and auth.mode is open"},
+		},
+		{
+			"table without TLS", "network: hoodi\nanti_slashing: {backend: dynamodb, region: eu-west-1, dynamodb: {table: slashing, endpoint: 'HTTP://h:8000'}}\n",
+			[]string{"anti_slashing.dynamodb.endpoint is http: whoever stands between can be the table"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -32,11 +32,16 @@ func TestHealthyFollowsTheParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fault atomic.Pointer[error]
 		fault.Store(new(error))
-		h, stop := watched(t, progress{}, func(context.Context) error { return *fault.Load() })
+		ask := make(chan struct{})
+		h, stop := watched(t, progress{}, func(context.Context) error {
+			<-ask
+			return *fault.Load()
+		})
 		defer stop()
 		if h.Healthy() {
 			t.Error("healthy before anybody was asked")
 		}
+		close(ask)
 		synctest.Wait()
 		if !h.Healthy() {
 			t.Error("not healthy although all is well")

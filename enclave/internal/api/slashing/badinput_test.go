@@ -6,8 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 )
 
 // refused checks that an answer is a refusal in the form of every other, and that the log has its line.
@@ -38,6 +36,7 @@ func TestBadInput(t *testing.T) {
 	const remove = "DELETE /api/v1/slashing/high-watermark"
 	huge := "9223372036854775808"
 	whole := d.file(history(1, `{"slot": 99}`, ``))
+	tooMuch := strings.Repeat(" ", maxBody) + "{}"
 	for _, test := range []struct {
 		call, body string
 		code       int
@@ -47,7 +46,7 @@ func TestBadInput(t *testing.T) {
 		{imported, "garbage", 400, "not JSON near byte"},
 		{imported, whole[:len(whole)-20], 400, "the file ends in the middle"},
 		{imported, whole + "{}", 400, "something follows the end of the object"},
-		{imported, strings.Replace(whole, d.root, "0x"+strings.Repeat("ab", 32), 1), 403, "metadata.genesis_validators_root: the slashing protection store belongs to another network: the file is for"},
+		{imported, strings.Replace(whole, d.root, "0x"+strings.Repeat("ab", 32), 1), 403, "metadata.genesis_validators_root: the file is for another network"},
 		{imported, strings.Replace(whole, `"5"`, `"4"`, 1), 400, `version "4"; only version 5`},
 		{imported, d.file(history(1, `{"slot": 99}`, ``), history(2, `{"slot": -1}`, ``)), 400, `data[1].signed_blocks[0].slot: not a usable EIP-3076 interchange file: "-1" is negative; nothing was imported`},
 		{imported, d.file(history(1, `{"slot": "`+huge+`"}`, ``)), 400, "is above 9223372036854775807"},
@@ -86,7 +85,16 @@ func TestBadInput(t *testing.T) {
 		{raise, `{"target_epoch": "1"}`, 400, "want slot, or source_epoch and target_epoch"},
 		{raise, `{"source_epoch": "9", "target_epoch": "8"}`, 400, "source_epoch 9 is above target_epoch 8"},
 		{raise + "?dry_run=1", `{"slot": "9"}`, 400, "dry_run: want true or false"},
-		{raise, `{"slot": "9"` + strings.Repeat(" ", api.MaxBody) + "}", 413, "body is larger than"},
+		{raise, `{"slot": 1e999}`, 400, "slot: want decimal digits in a string"},
+		{raise, `{"slot": "9",}`, 400, "body is not JSON"},
+		{raise, `{"keys": ["` + public(1) + `",], "slot": "9"}`, 400, "body is not JSON"},
+		{raise, `{"keys": ["` + public(1) + `"`, 400, "body is not JSON"},
+		{raise, " ", 400, "body is not JSON"},
+		{raise, tooMuch, 413, "body is larger than 16777216 bytes"},
+		{begin, tooMuch, 413, "body is larger than"},
+		{high, tooMuch, 413, "body is larger than"},
+		{remove, tooMuch, 413, "body is larger than"},
+		{raise, `{"slot": "9"}` + tooMuch, 413, "body is larger than"},
 
 		{begin, "", 400, "keys: is missing"},
 		{begin, "{}", 400, "keys: is missing"},

@@ -1,7 +1,7 @@
 package slashing
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,12 +9,10 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -66,38 +64,69 @@ func query(r *http.Request, name string) (string, error) {
 	return all.Get(name), nil
 }
 
-// fields are what reads the fields of an object, by their names.
-type fields map[string]func(json.RawMessage) error
+// maxBody is the most bytes of a body that is no file: 100,000 keys have 10 MB.
+const maxBody = 16 << 20
 
-// decode reads the request's body, an object. No body is an empty one.
-func decode(r *http.Request, known fields) error {
-	body, err := api.ReadBody(r)
-	if err != nil || len(body) == 0 {
+// errNotJSON is the fault of a body that cannot be read to its end.
+var errNotJSON = errors.New("body is not JSON")
+
+// fields are what reads the values of an object's fields, by their names: each reads one value of the decoder, to its end.
+type fields map[string]func(*json.Decoder) error
+
+// decode reads the request's body, an object. No body is an empty one. It stops at the first fault, and what it holds is bounded by what
+// has come and was right.
+func decode(w http.ResponseWriter, r *http.Request, known fields) error {
+	body := bufio.NewReader(upload{body: http.MaxBytesReader(w, r.Body, maxBody), what: "body"})
+	switch _, err := body.Peek(1); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
 		return err
 	}
-	if !json.Valid(body) {
-		return problem.New(problem.Malformed, "body is not JSON")
+	d := json.NewDecoder(body)
+	d.UseNumber() // or a number too large for a float would be a fault of the JSON
+	err := known.read(d)
+	if err == nil {
+		err = ended(d)
 	}
-	if err := known.read(json.NewDecoder(bytes.NewReader(body))); err != nil {
-		return problem.New(problem.Malformed, "%s", err)
+	if _, said := errors.AsType[*problem.Error](err); err == nil || said {
+		return err
 	}
-	return nil
+	return problem.New(problem.Malformed, "%s", err)
 }
 
-// read reads an object that is valid JSON.
+// next is the next token. Its errors are errNotJSON and those of the reader, problems.
+func next(d *json.Decoder) (json.Token, error) {
+	t, err := d.Token()
+	if _, said := errors.AsType[*problem.Error](err); err != nil && !said {
+		err = errNotJSON
+	}
+	return t, err
+}
+
+// ended makes sure that nothing follows.
+func ended(d *json.Decoder) error {
+	switch _, err := d.Token(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.As(err, new(*problem.Error)):
+		return err
+	}
+	return errNotJSON
+}
+
+// read reads an object.
 func (f fields) read(d *json.Decoder) error {
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	if t, err := next(d); err != nil {
+		return err
+	} else if t != json.Delim('{') {
 		return errors.New("body is not a JSON object")
 	}
 	seen := make(map[string]bool)
 	for d.More() {
-		var raw json.RawMessage
-		t, err := d.Token()
-		if err == nil {
-			err = d.Decode(&raw)
-		}
+		t, err := next(d)
 		if err != nil {
-			return fmt.Errorf("body: %w", err)
+			return err
 		}
 		name, _ := t.(string)
 		read, known := f[name]
@@ -108,18 +137,25 @@ func (f fields) read(d *json.Decoder) error {
 			return fmt.Errorf("%s: is given twice", name)
 		}
 		seen[name] = true
-		if err := read(raw); err != nil {
+		if err := read(d); errors.Is(err, errNotJSON) {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("%s%w", name, err)
 		}
 	}
-	return nil
+	_, err := next(d)
+	return err
 }
 
 // height reads a slot or an epoch: decimal digits in a string, as in the eth2 API.
-func height(to **uint64) func(json.RawMessage) error {
-	return func(raw json.RawMessage) error {
-		var text string
-		if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+func height(to **uint64) func(*json.Decoder) error {
+	return func(d *json.Decoder) error {
+		t, err := next(d)
+		if err != nil {
+			return err
+		}
+		text, ok := t.(string)
+		if !ok {
 			return errors.New(": want decimal digits in a string")
 		}
 		n, err := strconv.ParseUint(text, 10, 64)
@@ -137,50 +173,46 @@ func height(to **uint64) func(json.RawMessage) error {
 }
 
 // list reads public keys, each of which may be there once. An empty list is refused: without the field it is all keys that are meant.
-func list(to *[]bls.PublicKey) func(json.RawMessage) error {
-	return func(raw json.RawMessage) error {
-		var elements []json.RawMessage
-		if raw[0] != '[' || json.Unmarshal(raw, &elements) != nil {
+func list(to *[]bls.PublicKey) func(*json.Decoder) error {
+	return func(d *json.Decoder) error {
+		if t, err := next(d); err != nil {
+			return err
+		} else if t != json.Delim('[') {
 			return errors.New(": want an array of public keys")
 		}
-		if len(elements) == 0 {
-			return errors.New(": is empty")
-		}
-		keys, seen := make([]bls.PublicKey, len(elements)), make(map[bls.PublicKey]bool, len(elements))
-		for i, element := range elements {
-			var text string
-			if element[0] != '"' || json.Unmarshal(element, &text) != nil {
-				return fmt.Errorf("[%d]: want a public key in a string", i)
-			}
-			key, err := bls.ParsePublicKey(text)
+		var keys []bls.PublicKey
+		seen := make(map[bls.PublicKey]bool)
+		for d.More() {
+			key, err := element(d)
 			switch {
+			case errors.Is(err, errNotJSON):
+				return err
 			case err != nil:
-				return fmt.Errorf("[%d]: %w", i, err)
+				return fmt.Errorf("[%d]: %w", len(keys), err)
 			case seen[key]:
-				return fmt.Errorf("[%d]: is given twice", i)
+				return fmt.Errorf("[%d]: is given twice", len(keys))
 			}
-			keys[i], seen[key] = key, true
+			keys, seen[key] = append(keys, key), true
+		}
+		if _, err := next(d); err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			return errors.New(": is empty")
 		}
 		*to = keys
 		return nil
 	}
 }
 
-// upload is a file that comes over the wire. Its errors are problems.
-type upload struct{ body io.Reader }
-
-func (u upload) Read(b []byte) (int, error) {
-	n, err := u.body.Read(b)
-	switch large, ok := errors.AsType[*http.MaxBytesError](err); {
-	case err == nil || errors.Is(err, io.EOF):
-		return n, err
-	case ok:
-		err = problem.New(problem.TooLarge, "the file is larger than %d bytes; nothing was imported", large.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = problem.Wrap(problem.Malformed, err, "the file came too slowly; nothing was imported")
-	case errors.As(err, new(*problem.Error)):
-	default:
-		err = problem.Wrap(problem.Malformed, err, "the file broke off on its way; nothing was imported")
+func element(d *json.Decoder) (bls.PublicKey, error) {
+	t, err := next(d)
+	if err != nil {
+		return bls.PublicKey{}, err
 	}
-	return n, err
+	text, ok := t.(string)
+	if !ok {
+		return bls.PublicKey{}, errors.New("want a public key in a string")
+	}
+	return bls.ParsePublicKey(text)
 }

@@ -25,7 +25,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		read := func(body string) (limit admin.Limit, keys []bls.PublicKey, err error) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/", strings.NewReader(body))
-			err = decode(r, fields{"slot": height(&limit.Slot), "epoch": height(&limit.Epoch), "keys": list(&keys)})
+			err = decode(httptest.NewRecorder(), r, fields{"slot": height(&limit.Slot), "epoch": height(&limit.Epoch), "keys": list(&keys)})
 			return limit, keys, err
 		}
 		limit, keys, err := read(body)

@@ -26,6 +26,21 @@ type event struct {
 // errPanic stands for the outcome until there is one.
 var errPanic = errors.New("the request was not answered: panic")
 
+// undeliveredError is an answer that the caller has not taken. What was asked for is done.
+type undeliveredError struct{ cause error }
+
+func (e *undeliveredError) Error() string { return "the answer was not delivered: " + e.cause.Error() }
+
+func (e *undeliveredError) Unwrap() error { return e.cause }
+
+// delivered makes an undeliveredError of the error of an answer, if there is one.
+func delivered(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &undeliveredError{err}
+}
+
 // call answers one request. An error is answered too, if nothing else has been.
 type call func(http.ResponseWriter, *http.Request, *event) error
 
@@ -79,7 +94,9 @@ func (a *API) record(r *http.Request, e *event) {
 			fields = append(fields, zap.Strings("warnings", s.Warnings))
 		}
 	}
-	if e.err != nil {
+	if lost, ok := errors.AsType[*undeliveredError](e.err); ok {
+		fields = append(fields, zap.NamedError("undelivered", lost.cause))
+	} else if e.err != nil {
 		kind := problem.Of(e.err).Kind
 		if status = kind.Status(); status >= http.StatusInternalServerError {
 			level = zapcore.WarnLevel

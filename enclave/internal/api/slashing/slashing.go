@@ -71,9 +71,9 @@ func (a *API) restore(w http.ResponseWriter, r *http.Request, e *event) error {
 		return problem.New(problem.Overloaded, "another import is under way")
 	}
 	defer a.importing.Unlock()
-	file := http.MaxBytesReader(w, r.Body, a.most)
+	file := upload{body: http.MaxBytesReader(w, r.Body, a.most), what: "the file", so: "; nothing was imported"}
 	return report(w, e, func(tell admin.Tell) (admin.Summary, error) {
-		return a.admin.Import(r.Context(), upload{file}, dryRun, tell)
+		return a.admin.Import(r.Context(), file, dryRun, tell)
 	})
 }
 
@@ -82,7 +82,7 @@ func (a *API) raise(w http.ResponseWriter, r *http.Request, e *event) error {
 	var keys []bls.PublicKey
 	dryRun, err := dryRun(r)
 	if err == nil {
-		err = decode(r, fields{
+		err = decode(w, r, fields{
 			"slot": height(&lift.Slot), "source_epoch": height(&lift.SourceEpoch), "target_epoch": height(&lift.TargetEpoch), "keys": list(&keys),
 		})
 	}
@@ -100,7 +100,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request, e *event) error {
 	var keys []bls.PublicKey
 	dryRun, err := dryRun(r)
 	if err == nil {
-		err = decode(r, fields{"keys": list(&keys)})
+		err = decode(w, r, fields{"keys": list(&keys)})
 	}
 	switch {
 	case err != nil:
@@ -130,7 +130,7 @@ func (a *API) setHighWatermark(w http.ResponseWriter, r *http.Request, e *event)
 	var keys []bls.PublicKey
 	err := none(r)
 	if err == nil {
-		err = decode(r, fields{"slot": height(&limit.Slot), "epoch": height(&limit.Epoch), "keys": list(&keys)})
+		err = decode(w, r, fields{"slot": height(&limit.Slot), "epoch": height(&limit.Epoch), "keys": list(&keys)})
 	}
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (a *API) removeHighWatermark(w http.ResponseWriter, r *http.Request, e *eve
 	var keys []bls.PublicKey
 	err := none(r)
 	if err == nil {
-		err = decode(r, fields{"keys": list(&keys)})
+		err = decode(w, r, fields{"keys": list(&keys)})
 	}
 	if err != nil {
 		return err
@@ -160,15 +160,24 @@ func (a *API) removeHighWatermark(w http.ResponseWriter, r *http.Request, e *eve
 	return answer(w, h)
 }
 
-// report answers with what becomes of each record.
+// report answers with what becomes of each record. That the caller does not take it changes nothing: it is told when all is done.
 func report(w http.ResponseWriter, e *event, do func(admin.Tell) (admin.Summary, error)) error {
 	out := admin.NewReportWriter(begin(w))
-	s, err := do(out.Tell)
+	var lost error
+	s, err := do(func(c admin.Change) error {
+		if lost == nil {
+			lost = out.Tell(c)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	e.summary = &s
-	return out.End(s)
+	if lost == nil {
+		lost = out.End(s)
+	}
+	return delivered(lost)
 }
 
 // begin says what the body will be, as soon as there is one.
@@ -178,5 +187,5 @@ func begin(w http.ResponseWriter) http.ResponseWriter {
 }
 
 func answer(w http.ResponseWriter, v any) error {
-	return json.NewEncoder(begin(w)).Encode(v)
+	return delivered(json.NewEncoder(begin(w)).Encode(v))
 }

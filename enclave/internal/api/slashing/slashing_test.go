@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -107,13 +110,30 @@ func public(key byte) string { return bls.PublicKey{key}.String() }
 // server serves the calls as a signer does, and returns a client of it.
 func (d *desk) server() *admin.Client {
 	d.t.Helper()
-	server := httptest.NewServer(api.Routes(d.mux))
-	d.t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
+	limits, err := api.NewLimits(api.DefaultRequests, prometheus.NewRegistry())
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return admin.NewClient(base, server.Client())
+	l, err := new(net.ListenConfig).Listen(d.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	server, err := api.NewServer("test", l, api.Routes(d.mux), nil, time.Minute, limits, zap.NewNop())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	transport := new(http.Transport)
+	d.t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			d.t.Error(err)
+		}
+	})
+	return admin.NewClient(&url.URL{Scheme: "http", Host: l.Addr().String()}, &http.Client{Transport: transport})
 }
 
 func TestCalls(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -137,10 +138,21 @@ func (a *Admin) change(ctx context.Context, keys []bls.PublicKey, next func(slas
 		h := next(have)
 		together[h] = append(together[h], key)
 	}
+	some := false
 	for h, keys := range together {
 		if err := a.ledger.SetHighWatermark(ctx, keys, h); err != nil {
-			return HighWatermarks{}, undone(fmt.Errorf("set the high watermark: %w", err))
+			err = fmt.Errorf("set the high watermark: %w", err)
+			if some {
+				return HighWatermarks{}, problem.Wrap(problem.StoreUnavailable, err,
+					"the high watermark of some of the keys is set, that of the others perhaps not; the same can be asked again")
+			}
+			return HighWatermarks{}, undone(err)
 		}
+		some = true
 	}
-	return a.HighWatermarks(ctx)
+	h, err := a.HighWatermarks(ctx)
+	if err != nil {
+		return HighWatermarks{}, problem.Wrap(problem.StoreUnavailable, err, "the high watermark is set as asked, but could not be read back")
+	}
+	return h, nil
 }

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
 )
 
 // TestHighWatermark: a height that is not given stays as it is, for all keys and for each single one.
@@ -56,6 +58,55 @@ func TestHighWatermark(t *testing.T) {
 	}
 	h, err = b.RemoveHighWatermark(ctx, []bls.PublicKey{{1}, {2}, {3}})
 	same(h, err, admin.HighWatermarks{})
+}
+
+// TestHighWatermarkNotReadBack: the error must not sound as if nothing had been set.
+func TestHighWatermarkNotReadBack(t *testing.T) {
+	b, ctx := newBench(t), t.Context()
+	a := admin.New(&forgetful{Memory: b.store}, network(t), "memory")
+	_, err := a.SetHighWatermark(ctx, admin.Limit{Slot: height(80)}, nil)
+	if !said(err, problem.StoreUnavailable, "the high watermark is set as asked, but could not be read back") || !errors.Is(err, slashing.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if h, err := b.HighWatermarks(ctx); err != nil || !cmp.Equal(h.All, admin.Limit{Slot: height(80)}) {
+		t.Errorf("set is %v, %v", h, err)
+	}
+}
+
+// TestHighWatermarkOfSome: keys that get different ones get them in several steps.
+func TestHighWatermarkOfSome(t *testing.T) {
+	b, ctx := newBench(t), t.Context()
+	if _, err := b.SetHighWatermark(ctx, admin.Limit{Slot: height(7)}, []bls.PublicKey{{1}}); err != nil {
+		t.Fatal(err)
+	}
+	a := admin.New(&forgetful{Memory: b.store, once: true}, network(t), "memory")
+	_, err := a.SetHighWatermark(ctx, admin.Limit{Epoch: height(8)}, []bls.PublicKey{{1}, {2}})
+	if !said(err, problem.StoreUnavailable, "of some of the keys is set") || !errors.Is(err, slashing.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// forgetful is a store that answers nothing once a high watermark was set.
+type forgetful struct {
+	*storetest.Memory
+
+	once bool // no second one can be set either
+	set  bool
+}
+
+func (f *forgetful) SetHighWatermark(ctx context.Context, keys []bls.PublicKey, h slashing.HighWatermark) error {
+	if f.set && f.once {
+		return slashing.ErrUnavailable
+	}
+	f.set = true
+	return f.Memory.SetHighWatermark(ctx, keys, h)
+}
+
+func (f *forgetful) HighWatermark(ctx context.Context) (slashing.HighWatermark, error) {
+	if f.set {
+		return slashing.HighWatermark{}, slashing.ErrUnavailable
+	}
+	return f.Memory.HighWatermark(ctx)
 }
 
 // TestHighWatermarkFreezes: what is at the height is signed, what is above is not, and the record outlives the freeze.

@@ -2,9 +2,11 @@
 package interchange
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -46,6 +48,15 @@ func within(element string, err error) error {
 func malformed(format string, args ...any) error {
 	return &Error{Err: fmt.Errorf("%w: %w", ErrFormat, fmt.Errorf(format, args...))}
 }
+
+// otherNetwork is a slashing.ErrNetwork that speaks of a file and not of a store.
+type otherNetwork struct{ file, want eth2.Root }
+
+func (e otherNetwork) Error() string {
+	return fmt.Sprintf("the file is for another network: its genesis validators root is 0x%s, this one's is 0x%s", hex.EncodeToString(e.file[:]), hex.EncodeToString(e.want[:]))
+}
+
+func (e otherNetwork) Is(target error) bool { return target == slashing.ErrNetwork }
 
 // Contents is a whole file.
 type Contents struct {

@@ -12,10 +12,15 @@ import (
 // what the format needs, and all that a file of any size can make us hold at once beside the records.
 const maxToken = 1 << 20
 
+// maxDepth is how deep arrays and objects may nest, also in what is passed over. The format needs 5; the decoder holds
+// something for each level.
+const maxDepth = 64
+
 // parser reads JSON piece by piece.
 type parser struct {
 	json   *json.Decoder
 	window *window
+	depth  int // of arrays and objects that are open
 }
 
 func newParser(r io.Reader) *parser {
@@ -46,7 +51,7 @@ func (p *parser) token() (json.Token, error) {
 	t, err := p.json.Token()
 	switch {
 	case err == nil:
-		return t, nil
+		return t, p.nest(t)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, malformed("the file ends in the middle, after byte %d", p.json.InputOffset())
 	}
@@ -54,6 +59,20 @@ func (p *parser) token() (json.Token, error) {
 		return nil, malformed("not JSON near byte %d: %w", p.json.InputOffset(), syntax)
 	}
 	return nil, err
+}
+
+// nest keeps count of what is open.
+func (p *parser) nest(t json.Token) error {
+	switch t {
+	case json.Delim('{'), json.Delim('['):
+		p.depth++
+	case json.Delim('}'), json.Delim(']'):
+		p.depth--
+	}
+	if p.depth > maxDepth {
+		return malformed("arrays and objects are nested deeper than %d, near byte %d", maxDepth, p.json.InputOffset())
+	}
+	return nil
 }
 
 // field is a member of an object that we know.
@@ -127,18 +146,11 @@ func (p *parser) delimiter(want json.Delim, name string) error {
 
 // skip passes over one value.
 func (p *parser) skip() error {
-	for depth := 0; ; {
-		t, err := p.token()
-		if err != nil {
+	for outside := p.depth; ; {
+		if _, err := p.token(); err != nil {
 			return err
 		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
+		if p.depth == outside {
 			return nil
 		}
 	}

@@ -2,12 +2,9 @@ package interchange
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +14,9 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
-// maxKeys bounds what a file can make a reader hold, about 300 bytes for each: more keys than a chain has validators.
-const maxKeys = 4_000_000
+// maxKeys bounds what a file can make a reader hold, about 300 bytes for each, and as much again until it is collected. It is more
+// than twice the keys that any operator has on one signer.
+const maxKeys = 1_000_000
 
 // Read reads a file to its end and reduces it to one record per key. It holds the records and at most some 2 MiB of the file,
 // however large that is, and whether it is complete (every message) or minimal (the last ones).
@@ -31,13 +29,11 @@ func Read(r io.Reader, validatorsRoot eth2.Root) (Contents, error) {
 }
 
 func read(r io.Reader, validatorsRoot eth2.Root, most int) (Contents, error) {
-	f := file{parser: newParser(r), network: validatorsRoot, most: most, records: make(map[bls.PublicKey]slashing.Record)}
+	f := file{parser: newParser(r), network: validatorsRoot, most: most, places: make(map[bls.PublicKey]int)}
 	if err := f.read(); err != nil {
 		return Contents{}, err
 	}
-	f.contents.Records = slices.SortedFunc(maps.Values(f.records), func(a, b slashing.Record) int {
-		return bytes.Compare(a.Key[:], b.Key[:])
-	})
+	slices.SortFunc(f.contents.Records, func(a, b slashing.Record) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	return f.contents, nil
 }
 
@@ -46,8 +42,8 @@ type file struct {
 	*parser
 
 	network  eth2.Root
-	most     int // keys
-	records  map[bls.PublicKey]slashing.Record
+	most     int                   // keys
+	places   map[bls.PublicKey]int // in the records
 	contents Contents
 }
 
@@ -77,8 +73,7 @@ func (f *file) metadata() error {
 		field{name: "genesis_validators_root", read: func() error {
 			root, err := f.root()
 			if err == nil && root != f.network {
-				err = &Error{Err: fmt.Errorf("%w: the file is for the network with genesis validators root 0x%s, this one's is 0x%s",
-					slashing.ErrNetwork, hex.EncodeToString(root[:]), hex.EncodeToString(f.network[:]))}
+				err = &Error{Err: otherNetwork{root, f.network}}
 			}
 			return err
 		}},
@@ -118,12 +113,17 @@ func (f *file) validator() error {
 	if err != nil {
 		return err
 	}
-	if have, ok := f.records[all.Key]; ok {
-		all = slashing.Merged(have, all)
-	} else if len(f.records) == f.most {
+	records := &f.contents.Records
+	place, again := f.places[all.Key]
+	switch {
+	case again:
+		(*records)[place] = slashing.Merged((*records)[place], all)
+	case len(*records) == f.most:
 		return malformed("more than %d keys", f.most)
+	default:
+		f.places[all.Key] = len(*records)
+		*records = append(*records, all)
 	}
-	f.records[all.Key] = all
 	return nil
 }
 

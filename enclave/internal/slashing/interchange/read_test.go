@@ -95,6 +95,11 @@ func TestRead(t *testing.T) {
 			},
 		},
 		{
+			"as deep as is read, again and again",
+			`{"x": ` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `, "y": ` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `,` + document()[1:],
+			interchange.Contents{},
+		},
+		{
 			"the highest height", document(entry(1, `{"slot": "9223372036854775807"}`, ``)),
 			interchange.Contents{Records: []slashing.Record{{Key: bls.PublicKey{1}, Block: block(slashing.MaxHeight)}}, Blocks: 1},
 		},
@@ -161,6 +166,9 @@ func TestReadRefuses(t *testing.T) {
 		{"empty signing root", block(`{"slot": "1", "signing_root": ""}`), "data[0].signed_blocks[0].signing_root", "0x"},
 		{"signing root is a number", block(`{"slot": "1", "signing_root": 0}`), "data[0].signed_blocks[0].signing_root", "want a string, not 0"},
 		{"endless value", `{"x": "` + strings.Repeat("x", 3<<20), "", "longer than 1048576 bytes"},
+		{"deep", `{"x": ` + strings.Repeat("[", 64), "", "nested deeper than 64, near byte 70"},
+		{"deep objects", `{"x": ` + strings.Repeat(`{"y":`, 64), "", "nested deeper than 64"},
+		{"deep in a known field", block(`{"slot": "1", "x": ` + strings.Repeat("[", 60)), "data[0].signed_blocks[0]", "nested deeper than 64"},
 		{"endless white space", strings.Repeat(" ", 3<<20) + document(), "", "longer than 1048576 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -186,10 +194,13 @@ func TestReadOtherNetwork(t *testing.T) {
 	if !errors.Is(err, slashing.ErrNetwork) || errors.Is(err, interchange.ErrFormat) {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"metadata.genesis_validators_root: ", "0xaabb0000", "0x01000000"} {
+	for _, want := range []string{"metadata.genesis_validators_root: the file is for another network: ", "is 0xaabb0000", "this one's is 0x01000000"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not have %q", err, want)
 		}
+	}
+	if strings.Contains(err.Error(), "store") {
+		t.Errorf("%v: speaks of a store, which has nothing to do with it", err)
 	}
 }
 

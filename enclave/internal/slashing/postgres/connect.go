@@ -31,7 +31,7 @@ func configure(o Options, t Target) (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("connection defaults: %w", err)
 	}
 	c := &pool.ConnConfig.Config
-	c.Host, c.Port, c.User, c.Password, c.Database = t.Host, t.Port, t.User, t.password, t.Database
+	c.Host, c.Port, c.User, c.Password, c.Database = t.Host, t.Port, t.User, t.Password(), t.Database
 	c.TLSConfig, c.Fallbacks = tlsConfig(t, o.CAs), nil
 	c.SSLNegotiation, c.SSLCertMode, c.RequireAuth, c.KerberosSpn, c.KerberosSrvName = "postgres", "disable", "", "", ""
 	c.MinProtocolVersion, c.MaxProtocolVersion, c.ChannelBinding = "3.0", "3.0", "prefer"

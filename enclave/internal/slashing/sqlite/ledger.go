@@ -55,12 +55,16 @@ func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
 	})
 }
 
-// Merge implements slashing.Ledger: one transaction, for all keys or none.
+// Merge implements slashing.Ledger: one transaction, for all keys or none. Everything else waits until it ends, because there is but
+// one connection: signing stands still meanwhile.
 func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
 	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		parsed := s.parsed.in(ctx, tx)
+		into, err := s.merger(ctx, tx)
+		if err != nil {
+			return err
+		}
 		for _, r := range records {
-			if err := parsed.merge(ctx, tx, r); err != nil {
+			if err := into.merge(ctx, r); err != nil {
 				return fmt.Errorf("key %s: %w", r.Key, err)
 			}
 		}
@@ -68,16 +72,32 @@ func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
 	})
 }
 
-func (s *statements) merge(ctx context.Context, tx *sql.Tx, r slashing.Record) error {
+// merger has the statements of one merge, which end with its transaction.
+type merger struct {
+	*statements
+
+	putAttestation, putBlock *sql.Stmt
+}
+
+func (s *Store) merger(ctx context.Context, tx *sql.Tx) (merger, error) {
+	putAttestation, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO attestations (key, source, target, root) VALUES (?1, ?2, ?3, ?4)")
+	if err != nil {
+		return merger{}, err
+	}
+	putBlock, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO blocks (key, slot, root) VALUES (?1, ?2, ?3)")
+	return merger{s.parsed.in(ctx, tx), putAttestation, putBlock}, err
+}
+
+func (m merger) merge(ctx context.Context, r slashing.Record) error {
 	have := slashing.Record{Key: r.Key}
-	vote, err := attestation(s.standingAttestation.QueryRowContext(ctx, r.Key[:]))
+	vote, err := attestation(m.standingAttestation.QueryRowContext(ctx, r.Key[:]))
 	if err != nil {
 		return err
 	}
 	if a, ok := vote.(slashing.Attestation); ok {
 		have.Attestation = &a
 	}
-	if vote, err = block(s.standingBlock.QueryRowContext(ctx, r.Key[:])); err != nil {
+	if vote, err = block(m.standingBlock.QueryRowContext(ctx, r.Key[:])); err != nil {
 		return err
 	}
 	if b, ok := vote.(slashing.Block); ok {
@@ -85,12 +105,10 @@ func (s *statements) merge(ctx context.Context, tx *sql.Tx, r slashing.Record) e
 	}
 	merged := slashing.Merged(have, r)
 	if a := merged.Attestation; a != nil {
-		_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO attestations (key, source, target, root) VALUES (?1, ?2, ?3, ?4)",
-			r.Key[:], int64(a.Source), int64(a.Target), column(a.Root, a.RootUnknown))
+		_, err = m.putAttestation.ExecContext(ctx, r.Key[:], int64(a.Source), int64(a.Target), column(a.Root, a.RootUnknown))
 	}
 	if b := merged.Block; b != nil && err == nil {
-		_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO blocks (key, slot, root) VALUES (?1, ?2, ?3)",
-			r.Key[:], int64(b.Slot), column(b.Root, b.RootUnknown))
+		_, err = m.putBlock.ExecContext(ctx, r.Key[:], int64(b.Slot), column(b.Root, b.RootUnknown))
 	}
 	return err
 }

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConnectRefuses: each mistake has its own word, before anything is asked or listened to.
+func TestConnectRefuses(t *testing.T) {
+	dir := t.TempDir()
+	policy := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(policy, []byte("sets: [{pcrs: {PCR0: "+strings.Repeat("0a", 48)+"}}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	t.Setenv("PRODUCTION", "")
+	t.Setenv("XDG_CONFIG_HOME", dir)
+	const signer = "--signer https://127.0.0.1:9443 "
+	free := "--health-listen= --listen 127.0.0.1:0 " + signer
+	for _, test := range []struct {
+		args  string
+		code  int
+		words string // on standard error
+	}{
+		{"", exitUsage, "--signer is needed"},
+		{"extra", exitUsage, `unknown command "extra"`},
+		{signer, exitUsage, "nothing says which enclave to accept: name --policy or --trust-on-first-use"},
+		{"--signer http://127.0.0.1:9000", exitUsage, "want https://HOST:PORT"},
+		{"--signer https://user:hunter2@127.0.0.1:9443", exitUsage, "want https://HOST:PORT"},
+		{"--signer https://127.0.0.1:9443/path", exitUsage, "want https://HOST:PORT"},
+		{"--signer 127.0.0.1:9443", exitUsage, "--signer: want "},
+		{signer + "--policy " + filepath.Join(dir, "none.yaml"), exitUsage, "none.yaml: no such file"},
+		{signer + "--tls-cert a.pem", exitUsage, "--tls-cert and --tls-key go together"},
+		{signer + "--max-requests 0", exitUsage, "--max-requests: want 1 or more"},
+		{signer + "--drain-timeout -1s", exitUsage, "--drain-timeout: want 0 or more"},
+		{signer + "--drain-timeout soon", exitUsage, "invalid argument"},
+		{signer + "--log-level loud", exitUsage, `--log-level: "loud", want debug, info, warn or error`},
+		{free + "--policy " + policy + " --auth-token hunter2", exitUsage, "--auth-token: want env:VARIABLE or file:PATH"},
+		{free + "--policy " + policy + " --auth-token env:NO_SUCH_TOKEN", exitUsage, "--auth-token: environment variable NO_SUCH_TOKEN is not set"},
+		{free + "--policy " + policy + " --tls-cert " + policy + " --tls-key " + policy, exitUsage, "--tls-cert, --tls-key: "},
+		{"--listen nowhere " + signer + "--policy " + policy, exitUsage, "--listen: address nowhere: missing port"},
+		{"--listen " + taken.Addr().String() + " " + signer + "--policy " + policy, exitFailure, "--listen: listen tcp " + taken.Addr().String()},
+		{"--listen 127.0.0.1:0 --health-listen " + taken.Addr().String() + " " + signer + "--policy " + policy, exitFailure, "--health-listen: listen tcp "},
+	} {
+		var out, errs strings.Builder
+		code := run(t.Context(), append([]string{"connect"}, strings.Fields(test.args)...), &out, &errs)
+		if code != test.code || !strings.Contains(errs.String(), test.words) || strings.Contains(errs.String()+out.String(), "hunter2") {
+			t.Errorf("%q: exit code %d, said %q; want %d and %q", test.args, code, errs.String(), test.code, test.words)
+		}
+	}
+	t.Setenv("PRODUCTION", "true")
+	var errs strings.Builder
+	if code := run(t.Context(), strings.Fields("connect "+free+"--danger-skip-attestation-verification"), &errs, &errs); code != exitUsage || !strings.Contains(errs.String(), "refused with PRODUCTION=true") {
+		t.Errorf("%d %s", code, errs.String())
+	}
+}
+
+// TestConnectWarns of a listener that other machines reach in clear, and of no other.
+func TestConnectWarns(t *testing.T) {
+	for address, warned := range map[string]bool{"127.0.0.1:0": false, "0.0.0.0:0": true, ":0": true} {
+		t.Run(address, func(t *testing.T) {
+			var errs strings.Builder
+			cmd := newConnectCommand()
+			cmd.SetErr(&errs)
+			f := &connectFlags{listen: address}
+			listener, health, err := f.bind(cmd, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			if health != nil {
+				t.Error("a listener for probes that nobody asked for")
+			}
+			if strings.Contains(errs.String(), "without TLS") != warned {
+				t.Errorf("said %q", errs.String())
+			}
+		})
+	}
+}
