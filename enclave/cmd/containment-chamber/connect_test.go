@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestConnectRefuses: each mistake has its own word, before anything is asked or listened to.
@@ -82,5 +85,37 @@ func TestConnectWarns(t *testing.T) {
 				t.Errorf("said %q", errs.String())
 			}
 		})
+	}
+}
+
+// TestServiceUnit: what the unit says fits the command.
+func TestServiceUnit(t *testing.T) {
+	text, err := os.ReadFile("../../../scripts/systemd/containment-chamber-connect.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^ExecStart=\S+ connect (.*)$`).FindSubmatch(text)
+	if command == nil {
+		t.Fatal("the unit does not start connect")
+	}
+	flags := newConnectCommand().Flags()
+	for _, name := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(string(command[1]), -1) {
+		if flags.Lookup(name[1]) == nil {
+			t.Errorf("the unit names --%s, which the command has not", name[1])
+		}
+	}
+	drain, err := flags.GetDuration("drain-timeout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := regexp.MustCompile(`(?m)^TimeoutStopSec=(\d+)$`).FindSubmatch(text)
+	if stop == nil {
+		t.Fatal("the unit does not say how long a stop may take")
+	}
+	if limit, err := time.ParseDuration(string(stop[1]) + "s"); err != nil || limit <= drain {
+		t.Errorf("systemd kills after %v, %v; requests are let finish for %v", limit, err, drain)
+	}
+	if want := fmt.Sprintf("RestartPreventExitStatus=%d\n", exitUsage); !strings.Contains(string(text), want) {
+		t.Errorf("the unit lacks %s", want)
 	}
 }

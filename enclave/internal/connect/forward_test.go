@@ -1,12 +1,17 @@
 package connect_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -231,5 +236,61 @@ func TestBoundedRequests(t *testing.T) {
 	close(release)
 	if code := <-first; code != 200 {
 		t.Errorf("the first request got %d", code)
+	}
+}
+
+// TestBurst: the attesters of a slot ask all at once, and all are asked for at once.
+func TestBurst(t *testing.T) {
+	const burst = 1000 // on eight connections to the signer at least, which carry 128 each
+	synctest.Test(t, func(t *testing.T) {
+		var all sync.WaitGroup
+		inside := make(chan struct{}, burst)
+		release := make(chan struct{})
+		s := enclave(t, newHypervisor(t, nil, image()), func(w http.ResponseWriter, r *http.Request) {
+			inside <- struct{}{}
+			<-release
+			echo(w, r)
+		})
+		s.at = &memory{}
+		s.start(t)
+		p := join(t, s)
+		client := &http.Client{Transport: &http.Transport{DialContext: p.client.Transport.(*http.Transport).DialContext}}
+		defer client.CloseIdleConnections()
+		for n := range burst {
+			all.Go(func() {
+				want := strconv.Itoa(n)
+				if res, got, err := ask(t, client, http.MethodPost, p.url+signPath, want); err != nil || res.StatusCode != 200 || got != want {
+					t.Errorf("%d: %v %s %v", n, res, got, err)
+				}
+			})
+		}
+		for range burst {
+			<-inside
+		}
+		close(release)
+		all.Wait()
+		if n := metric(t, p.registry, "containment_connect_connections_verified_total"); n < burst/128 || n > 64 {
+			t.Errorf("%v connections were made, 64 are allowed", n)
+		}
+	})
+}
+
+// TestTLSForClients: with a certificate of its own the proxy serves other machines.
+func TestTLSForClients(t *testing.T) {
+	stock := httptest.NewTLSServer(nil) // for its certificate, and a client that trusts it
+	defer stock.Close()
+	s := enclave(t, newHypervisor(t, nil, image()), echo).start(t)
+	p := join(t, s, func(o *connect.Options, _ *atls.TransportOptions) {
+		o.TLS = &tls.Config{Certificates: stock.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
+	})
+	client := stock.Client()
+	defer client.CloseIdleConnections()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	res, got, err := ask(t, client, http.MethodPost, strings.Replace(p.url, "http:", "https:", 1)+signPath, "{}")
+	if err != nil || res.StatusCode != 200 || got != "{}" || res.ProtoMajor != 2 {
+		t.Errorf("%v %s %v", res, got, err)
+	}
+	if res, body := p.ask(http.MethodPost, signPath, "{}"); res.StatusCode != http.StatusBadRequest {
+		t.Errorf("in clear: %d %s", res.StatusCode, body)
 	}
 }

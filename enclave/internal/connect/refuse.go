@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"bytes"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -20,19 +21,21 @@ func refuse(w http.ResponseWriter, code int, reason string) {
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // for people who read it in a terminal; it is no page
+	if err := encoder.Encode(v); err != nil {
 		http.Error(w, http.StatusText(code), code) // no value of this package has no JSON
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	if code == http.StatusServiceUnavailable {
 		h.Set("Retry-After", retryAfter)
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // a client that is gone does not want it
+	_, _ = w.Write(body.Bytes()) // a client that is gone does not want it
 }
 
 // localOnly refuses requests that name another host than this machine. A page of a stranger can have its own name lead to a
