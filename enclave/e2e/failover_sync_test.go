@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/storetest"
@@ -55,13 +57,26 @@ func TestSynchronousReplica(t *testing.T) {
 	}
 }
 
-// waitForStandby has commits wait for the standby from now on.
+// waitForStandby has commits wait for the standby from now on. Each look is a statement of its own: a session learns of new settings
+// only between two.
 func waitForStandby(t *testing.T, primary *postgrestest.Server) {
 	t.Helper()
-	if err := primary.Exec(t.Context(), "postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()",
-		`DO $$ BEGIN
-			WHILE NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync') LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP;
-		END $$`); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, err := primary.Connect(ctx, "postgres")
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, statement := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for synchronous := false; !synchronous; {
+		err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync') FROM pg_sleep(0.01)").Scan(&synchronous)
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
