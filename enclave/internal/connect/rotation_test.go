@@ -68,7 +68,7 @@ func rotate(t *testing.T, h1 bool, proof attestation.Proof) {
 	})
 	front := p.client.Transport.(*http.Transport).DialContext
 	rotations := 100
-	if testing.Short() {
+	if testing.Short() || raced { // the race detector has crashed in the runtime's timers after some ten thousand requests in a bubble
 		rotations = 10
 	}
 	end := time.Now().Add(time.Duration(rotations+1) * rotation)
