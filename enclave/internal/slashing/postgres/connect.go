@@ -77,6 +77,10 @@ func session(timeout time.Duration) map[string]string {
 		// they were empty when it was made, stays right whatever they grow to.
 		"plan_cache_mode": "force_generic_plan",
 		"enable_seqscan":  "off",
+		// The server warns when it stops waiting for a synchronous standby, and in no other way (see observe).
+		"client_min_messages": "warning",
+		// A signer whose machine vanished gives its row locks back in seconds. The times are seconds, the last milliseconds.
+		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "tcp_user_timeout": "15000",
 		// What nobody waits for any more ends at the server too, and gives its locks back.
 		"statement_timeout":                   strconv.FormatInt(timeout.Milliseconds(), 10),
 		"idle_in_transaction_session_timeout": "30000",
@@ -108,10 +112,10 @@ func tlsConfig(t Target, cas *x509.CertPool) *tls.Config {
 // checkSession refuses a server that would forget votes or cannot take them.
 func checkSession(ctx context.Context, conn *pgx.Conn) error {
 	var recovering bool
-	var fsync, synchronous, readOnly, isolation string
+	var fsync, synchronous, readOnly, isolation, messages string
 	err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit'),
-current_setting('transaction_read_only'), current_setting('transaction_isolation')`, pgx.QueryExecModeExec).
-		Scan(&recovering, &fsync, &synchronous, &readOnly, &isolation)
+current_setting('transaction_read_only'), current_setting('transaction_isolation'), current_setting('client_min_messages')`, pgx.QueryExecModeExec).
+		Scan(&recovering, &fsync, &synchronous, &readOnly, &isolation, &messages)
 	switch {
 	case err != nil:
 		return err
@@ -121,6 +125,8 @@ current_setting('transaction_read_only'), current_setting('transaction_isolation
 		return fmt.Errorf("%w: its fsync is %s, so that a crash loses votes; want on", ErrServer, fsync)
 	case synchronous != "on":
 		return fmt.Errorf("%w: synchronous_commit is %s although we set it on; is a connection pooler between?", ErrServer, synchronous)
+	case messages != "warning":
+		return fmt.Errorf("%w: client_min_messages is %s although we set it to warning; is a connection pooler between?", ErrServer, messages)
 	case isolation != "read committed":
 		return fmt.Errorf("%w: its transactions are %s although we set read committed; is a connection pooler between?", ErrServer, isolation)
 	case readOnly != "off":

@@ -41,6 +41,10 @@ func newLonely(t *testing.T) *lonely {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = admin.Close(context.WithoutCancel(t.Context())) })
+	// The role does not want to hear the server's warnings. The store must, all the same.
+	if _, err := admin.Exec(t.Context(), "ALTER ROLE "+postgrestest.Role+" SET client_min_messages = 'error'"); err != nil {
+		t.Fatal(err)
+	}
 	return &lonely{Server: server, admin: admin, store: open(t, postgres.Options{
 		URL: server.PlainURL(server.Address(), database), Dial: new(net.Dialer).DialContext, PoolSize: 2, Timeout: 20 * time.Second,
 	})}

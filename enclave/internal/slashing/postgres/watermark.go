@@ -55,12 +55,12 @@ ON CONFLICT (key) DO UPDATE SET slot = excluded.slot, epoch = excluded.epoch`, c
 	})
 }
 
-// lockVotes keeps votes from being recorded until the transaction ends. Everybody who writes waits behind it, so that it waits no
-// longer than a vote may take, and comes back when they had their turn: a merge, or an autovacuum that may not be interrupted, can
+// lockVotes keeps votes from being recorded until the transaction ends. Everybody who writes waits behind it, so that it waits a
+// small part of the time that a vote may take, and comes back when they had their turn: a merge, or an autovacuum that may not be interrupted, can
 // take much longer. The tables are locked in the order in which Advance and Merge write them. The right to update them is enough, in
 // PostgreSQL 15 as in 16, where the rights were changed (https://www.postgresql.org/docs/current/sql-lock.html).
 func (s *Store) lockVotes(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(max(1, s.timeout.Milliseconds()), 10)); err != nil {
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = "+strconv.FormatInt(max(1, s.timeout.Milliseconds()/20), 10)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, "LOCK TABLE attestations, blocks IN SHARE ROW EXCLUSIVE MODE")

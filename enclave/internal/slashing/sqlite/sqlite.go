@@ -29,6 +29,8 @@ var (
 // signer vote twice.
 type Store struct {
 	db     *sql.DB // one connection, which holds the file's lock as long as it lives
+	path   string
+	opened fs.FileInfo // of the file that is open
 	parsed statements
 
 	mu     sync.RWMutex // held for reading during a call: Close waits for calls under way
@@ -60,7 +62,10 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err := prepare(ctx, db); err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, path: path}
+	if s.opened, err = os.Stat(path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := s.parsed.parse(ctx, db); err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
@@ -171,7 +176,13 @@ func (s *Store) Check(ctx context.Context) error {
 // begin waits for the connection, at most until ctx ends, and begins a transaction that ctx does not end: the driver would
 // interrupt the connection, and the pool then close it and give up the file's lock with it. done ends the transaction if nothing
 // else has, and gives the connection back.
+//
+// The file must still be the one that was opened: in one that was removed or replaced meanwhile, which SQLite does not notice, votes
+// would be lost with this process, and another process could have the new one.
 func (s *Store) begin(ctx context.Context) (tx *sql.Tx, done func(), err error) {
+	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.opened) {
+		return nil, nil, fmt.Errorf("%w: %s is no longer the file that was opened; stop the signer", slashing.ErrUnavailable, s.path)
+	}
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
