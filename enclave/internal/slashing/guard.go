@@ -144,7 +144,7 @@ func (t *ticket) refusal() error {
 func unrecorded(err error) error {
 	if errors.Is(err, ErrContradicted) {
 		return problem.Wrap(problem.StoreUnavailable, err,
-			"the slashing protection store has lost votes that were recorded; this process signs nothing slashable any more")
+			"the slashing protection store has lost votes that were recorded; this process signs nothing slashable any more; raise the records before it is restarted")
 	}
 	if errors.Is(err, ErrUnavailable) {
 		return problem.Wrap(problem.StoreUnavailable, err, "the slashing protection store is unavailable; nothing was recorded")

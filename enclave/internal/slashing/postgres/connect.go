@@ -151,6 +151,22 @@ SELECT coalesce(string_agg(rights || ' on ' || name, ' and '), '') FROM (
 	if err == nil && lacking != "" {
 		err = fmt.Errorf("%w: the role lacks %s", ErrServer, lacking)
 	}
+	if err != nil {
+		return err
+	}
+	return checkLogged(ctx, conn)
+}
+
+// checkLogged refuses tables that the server empties when it comes back from a crash.
+func checkLogged(ctx context.Context, conn *pgx.Conn) error {
+	var unlogged string
+	err := conn.QueryRow(ctx, `
+SELECT coalesce(string_agg(relname, ' and ' ORDER BY relname), '') FROM pg_catalog.pg_class
+WHERE oid IN ('meta'::regclass, 'attestations'::regclass, 'blocks'::regclass, 'high_watermarks'::regclass) AND relpersistence <> 'p'`,
+		pgx.QueryExecModeExec).Scan(&unlogged)
+	if err == nil && unlogged != "" {
+		err = fmt.Errorf("%w: %s would be emptied by a crash; want ALTER TABLE … SET LOGGED", ErrServer, unlogged)
+	}
 	return err
 }
 

@@ -72,6 +72,10 @@ func TestOpenRefuses(t *testing.T) {
 			closed(t, *o)
 			administrate(t, database, "ALTER TABLE high_watermarks OWNER TO admin", "GRANT INSERT, UPDATE, DELETE ON high_watermarks TO signer")
 		}, postgres.ErrServer, "the role lacks SELECT on high_watermarks"},
+		{"tables that a crash empties", func(t *testing.T, o *postgres.Options, database string) {
+			closed(t, *o)
+			administrate(t, database, "ALTER TABLE blocks SET UNLOGGED", "ALTER TABLE high_watermarks SET UNLOGGED")
+		}, postgres.ErrServer, "blocks and high_watermarks would be emptied by a crash"},
 		{"somebody else's table", func(t *testing.T, _ *postgres.Options, database string) {
 			administrate(t, database, "CREATE TABLE meta (cats text)", "ALTER TABLE meta OWNER TO signer")
 		}, postgres.ErrSchema, "it is not a slashing database"},
