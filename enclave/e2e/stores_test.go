@@ -85,7 +85,7 @@ func TestStoreBehindTheParent(t *testing.T) {
 				}
 				writeFile(t, config, strings.NewReplacer(
 					fmt.Sprintf("backend: sqlite, sqlite: {path: %s/slashing.sqlite}", dir), store.settings,
-					"tee: {", fmt.Sprintf("tee: {egress: [{name: store, host: localhost, port: %d, vsock_port: %d}], ", store.port, routePort),
+					"tee: {", fmt.Sprintf("tee: {egress: [{name: store, host: localhost, port: %d, vsock_port: %d, plain: true}], ", store.port, routePort),
 				).Replace(string(text)))
 				configs = append(configs, config)
 			}

@@ -16,7 +16,10 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/memvsock"
 )
 
-const idle = 30 * time.Minute
+const (
+	idle     = 30 * time.Minute
+	halfOpen = time.Minute
+)
 
 // bubble joins two connections in virtual time.
 func bubble(t *testing.T, test func(left, right Conn, j *joined)) {
@@ -25,7 +28,7 @@ func bubble(t *testing.T, test func(left, right Conn, j *joined)) {
 		left, a := memvsock.Pipe()
 		b, right := memvsock.Pipe()
 		j := &joined{}
-		j.ended.Go(func() { j.counts, j.err = Join(t.Context(), a, b, idle) })
+		j.ended.Go(func() { j.counts, j.err = Join(t.Context(), a, b, Limits{Idle: idle, HalfOpen: halfOpen}) })
 		test(left, right, j)
 		j.ended.Wait()
 		_ = left.Close()
@@ -80,15 +83,19 @@ func TestOneDirectionKeepsBothAlive(t *testing.T) {
 	}
 }
 
-func TestHalfClosedPipeIsIdleToo(t *testing.T) {
+func TestHalfOpenAndSilent(t *testing.T) {
 	bubble(t, func(left, right Conn, j *joined) {
+		wait(idle / 2)
 		_ = left.CloseWrite()
 		if _, err := right.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the half-close arrived as %v", err)
 		}
+		wait(halfOpen - time.Second)
+		pass(t, right, left, 1) // what still flows keeps it alive
+		start := time.Now()
 		j.ended.Wait()
-		if !errors.Is(j.err, ErrIdle) {
-			t.Errorf("Join = %v, want %v", j.err, ErrIdle)
+		if !errors.Is(j.err, ErrHalfOpen) || time.Since(start) != halfOpen {
+			t.Errorf("Join = %v after %v, want %v after %v", j.err, time.Since(start), ErrHalfOpen, halfOpen)
 		}
 	})
 }
@@ -126,7 +133,7 @@ func TestPauseWhileTheOtherDirectionFlows(t *testing.T) {
 				b, right = handshake(t, b, right)
 			}
 			j := &joined{}
-			j.ended.Go(func() { j.counts, j.err = Join(t.Context(), a, b, idle) })
+			j.ended.Go(func() { j.counts, j.err = Join(t.Context(), a, b, Limits{Idle: idle, HalfOpen: halfOpen}) })
 			const size = 5000
 			var writing sync.WaitGroup
 			writing.Go(func() { _, _ = left.Write(make([]byte, size)); _ = left.CloseWrite() })

@@ -14,8 +14,19 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 )
 
-// ErrIdle ends a pipe through which nothing has passed for the idle time.
-var ErrIdle = errors.New("idle for too long")
+var (
+	// ErrIdle ends a pipe through which nothing has passed for the idle time.
+	ErrIdle = errors.New("idle for too long")
+	// ErrHalfOpen ends a pipe one direction of which has ended, and through which nothing has passed since for the half-open time.
+	ErrHalfOpen = errors.New("half-open and idle for too long")
+)
+
+// Limits are how long a pipe may be silent, in either direction, before it is ended. 0: no limit.
+type Limits struct {
+	Idle time.Duration
+	// HalfOpen counts once one direction has ended: a peer that vanished behind a half-close says nothing any more.
+	HalfOpen time.Duration
+}
 
 // Conn is a connection that can be closed in one direction: TCP, unix, vsock, TLS.
 type Conn interface {
@@ -36,32 +47,37 @@ var buffers = sync.Pool{New: func() any { return new([vsock.MaxWrite]byte) }}
 
 // Join copies from a to b and from b to a until both have ended, and closes both. An end of one
 // direction is passed on as a half-close while the other goes on. A failure of either direction, the
-// end of ctx, or idle (0: no limit) without a read or a write that ended, in either direction, ends both.
+// end of ctx, or silence beyond the limits (no read or write that ended, in either direction) ends both.
 // The error is nil if both directions ended with EOF.
-func Join(ctx context.Context, a, b Conn, idle time.Duration) (Counts, error) {
-	j := &joint{a: a, b: b, start: time.Now()}
-	ended := make(chan struct{})
-	var watcher, both sync.WaitGroup
-	watcher.Go(func() { j.watch(ctx, idle, ended) })
+//
+// A connection that waits costs a goroutine for each direction and no buffer, if both are sockets.
+func Join(ctx context.Context, a, b Conn, limits Limits) (Counts, error) {
+	j := &joint{a: a, b: b, limits: limits, start: time.Now()}
+	unhook := context.AfterFunc(ctx, func() { j.fail(context.Cause(ctx)) })
+	j.watch()
 	var counts Counts
-	both.Go(func() { counts.AToB = j.copyAndClose(b, a) })
-	both.Go(func() { counts.BToA = j.copyAndClose(a, b) })
-	both.Wait()
-	err := j.failure()
-	close(ended)
-	watcher.Wait()
+	var other sync.WaitGroup
+	other.Go(func() { counts.BToA = j.copyAndClose(a, b) })
+	counts.AToB = j.copyAndClose(b, a)
+	other.Wait()
+	unhook()
+	err := j.finish()
 	_ = a.Close()
 	_ = b.Close()
 	return counts, err
 }
 
 type joint struct {
-	a, b  Conn
-	start time.Time
-	last  atomic.Int64 // when a byte passed last, either way: nanoseconds since start, on the monotonic clock
+	a, b   Conn
+	limits Limits
+	start  time.Time
+	last   atomic.Int64 // when a byte passed last, either way: nanoseconds since start, on the monotonic clock
 
-	mu  sync.Mutex // held while err is set or read
-	err error      // why both directions were ended; the first reason stays
+	mu       sync.Mutex // held while any of these is read or changed
+	err      error      // why both directions were ended; the first reason stays
+	half     bool       // one direction has ended
+	finished bool       // both have
+	timer    *time.Timer
 }
 
 // fail ends both directions by closing both connections.
@@ -75,38 +91,55 @@ func (j *joint) fail(err error) {
 	_ = j.b.Close()
 }
 
-func (j *joint) failure() error {
+// finish stops the clock.
+func (j *joint) finish() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.finished = true
+	if j.timer != nil {
+		j.timer.Stop()
+	}
 	return j.err
 }
 
-// watch ends both directions when ctx ends or nothing has passed for the idle time. Deadlines on the
-// connections would not do: a TLS connection is broken by a write that timed out, though the other direction lives.
-func (j *joint) watch(ctx context.Context, idle time.Duration, ended <-chan struct{}) {
-	var timer *time.Timer
-	var expired <-chan time.Time // nil, which never fires, without a limit
-	if idle > 0 {
-		timer = time.NewTimer(idle)
-		defer timer.Stop()
-		expired = timer.C
+// watch ends both directions if the silence so far is too long, and else sets a clock for the moment at which it will be. The clock
+// runs out and is set again, rather than being set for each byte. Deadlines on the connections would not do: a TLS connection is broken
+// by a write that timed out, though the other direction lives.
+func (j *joint) watch() {
+	if err := j.tooSilent(); err != nil {
+		j.fail(err)
 	}
-	for {
-		select {
-		case <-ended:
-			return
-		case <-ctx.Done():
-			j.fail(context.Cause(ctx))
-			return
-		case <-expired:
-			left := idle - (time.Since(j.start) - time.Duration(j.last.Load()))
-			if left <= 0 {
-				j.fail(ErrIdle)
-				return
-			}
-			timer.Reset(left)
-		}
+}
+
+func (j *joint) tooSilent() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	limit, err := j.limits.Idle, ErrIdle
+	if h := j.limits.HalfOpen; j.half && h > 0 && (limit == 0 || h < limit) {
+		limit, err = h, ErrHalfOpen
 	}
+	if limit == 0 || j.finished {
+		return nil
+	}
+	left := limit - (time.Since(j.start) - time.Duration(j.last.Load()))
+	if left <= 0 {
+		return err
+	}
+	if j.timer == nil {
+		j.timer = time.AfterFunc(left, j.watch)
+	} else {
+		j.timer.Reset(left)
+	}
+	return nil
+}
+
+// halfClosed has the limit of half-open pipes count from now on.
+func (j *joint) halfClosed() {
+	j.passed()
+	j.mu.Lock()
+	j.half = true
+	j.mu.Unlock()
+	j.watch()
 }
 
 // passed notes that bytes went through just now.
@@ -123,24 +156,26 @@ func (j *joint) copyAndClose(dst, src Conn) int64 {
 	}
 	if err != nil {
 		j.fail(err)
+		return n
 	}
+	j.halfClosed()
 	return n
 }
 
 func (j *joint) copy(dst, src Conn) (int64, error) {
-	buf := buffers.Get().(*[vsock.MaxWrite]byte)
-	defer buffers.Put(buf)
+	from := newSource(src)
 	var total int64
 	for {
-		n, err := src.Read(buf[:])
+		buf, n, err := from.read()
 		if n > 0 {
 			j.passed()
-			written, err := dst.Write(buf[:n])
+			var written int
+			written, err = dst.Write(buf[:n])
 			total += int64(written)
-			if err != nil {
-				return total, err
-			}
 			j.passed()
+		}
+		if buf != nil {
+			buffers.Put(buf)
 		}
 		if errors.Is(err, io.EOF) {
 			return total, nil

@@ -59,7 +59,7 @@ func join(t *testing.T, ctx context.Context, make func(*testing.T) (a, b Conn)) 
 	left, a := make(t)
 	b, right := make(t)
 	j = &joined{}
-	j.ended.Go(func() { j.counts, j.err = Join(ctx, a, b, 0) })
+	j.ended.Go(func() { j.counts, j.err = Join(ctx, a, b, Limits{}) })
 	t.Cleanup(func() { _ = left.Close(); _ = right.Close() })
 	return left, right, j
 }
@@ -216,7 +216,7 @@ func TestFailureOfOneSideEndsBoth(t *testing.T) {
 					_ = right.Close()
 				}
 			})
-			counts, err := Join(t.Context(), a, &tt.fault, 0)
+			counts, err := Join(t.Context(), a, &tt.fault, Limits{})
 			if !errors.Is(err, tt.err) || counts != tt.counts {
 				t.Errorf("Join = %+v, %v, want %+v, %v", counts, err, tt.counts, tt.err)
 			}
@@ -241,7 +241,7 @@ func TestPeerThatResets(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = left.Close()
-	if _, err := Join(t.Context(), a, b, 0); err == nil {
+	if _, err := Join(t.Context(), a, b, Limits{}); err == nil {
 		t.Error("a reset passes for an end")
 	}
 	if _, err := right.Read(make([]byte, 1)); err == nil {
@@ -253,7 +253,7 @@ func TestBothAreClosedAfterwards(t *testing.T) {
 	left, a := memvsock.Pipe()
 	b, right := memvsock.Pipe()
 	_, _ = left.Close(), right.Close()
-	if counts, err := Join(t.Context(), a, b, 0); err != nil || counts != (Counts{}) {
+	if counts, err := Join(t.Context(), a, b, Limits{}); err != nil || counts != (Counts{}) {
 		t.Errorf("Join = %+v, %v", counts, err)
 	}
 	for _, c := range []Conn{a, b} {
@@ -270,7 +270,7 @@ func BenchmarkJoin(b *testing.B) {
 	left, l := memvsock.Pipe()
 	r, right := memvsock.Pipe()
 	var all sync.WaitGroup
-	all.Go(func() { _, _ = Join(b.Context(), l, r, 0) })
+	all.Go(func() { _, _ = Join(b.Context(), l, r, Limits{}) })
 	all.Go(func() { _, _ = io.Copy(io.Discard, right); _ = right.Close() })
 	data := make([]byte, vsock.MaxWrite)
 	b.SetBytes(int64(len(data)))

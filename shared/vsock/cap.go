@@ -1,6 +1,10 @@
 package vsock
 
-import "sync"
+import (
+	"errors"
+	"sync"
+	"syscall"
+)
 
 // Capped returns c with every write split into pieces of at most [MaxWrite] bytes; the pieces of one
 // write stay together. The result has no ReadFrom, so that no copy loop can go around the limit.
@@ -24,4 +28,13 @@ func (c *capped) Write(b []byte) (int, error) {
 			return written, err
 		}
 	}
+}
+
+// SyscallConn lets a reader wait without a buffer. Nothing is written through it: that would go around the limit.
+func (c *capped) SyscallConn() (syscall.RawConn, error) {
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return socket.SyscallConn()
 }

@@ -44,4 +44,7 @@ type Route struct {
 	Host      string // DNS name or IP address, as the enclave's client names it
 	Port      uint16
 	VsockPort uint32
+	// Plain marks an endpoint whose clients do not begin with a TLS ClientHello: PostgreSQL, which asks for TLS in its own words, and
+	// HTTP. On all others the parent looks whether the ClientHello names Host.
+	Plain bool
 }

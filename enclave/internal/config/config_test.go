@@ -64,8 +64,8 @@ func TestDefaults(t *testing.T) {
 		"tee": {c.TEE, TEE{Platform: "none", EnclaveCID: 16, Egress: []Route{}}},
 		"parent": {c.Parent, Parent{
 			Health:       ParentHealth{ListenAddress: "127.0.0.1", ListenPort: 3001},
-			Egress:       ParentEgress{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute},
-			Ingress:      ParentIngress{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute},
+			Egress:       ParentEgress{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
+			Ingress:      ParentIngress{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
 			LogSink:      ParentLogSink{MaxLinesPerSecond: 10000},
 			DrainTimeout: 20 * time.Second,
 		}},
@@ -80,8 +80,8 @@ func TestDefaults(t *testing.T) {
 // TestSchema holds what the code relies on and the compiler cannot see.
 func TestSchema(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 63 {
-		t.Errorf("%d keys, want 63: update this test when a key comes or goes", len(keys))
+	if len(keys) != 66 {
+		t.Errorf("%d keys, want 66: update this test when a key comes or goes", len(keys))
 	}
 	seen := make(map[string]bool)
 	for _, k := range keys {
@@ -212,11 +212,11 @@ func TestRoutes(t *testing.T) {
 	c := loadYAML(t, least+`tee:
   egress:
     - {name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}
-    - {name: db, host: 10.0.0.7, port: "5432", vsock_port: 8002}
+    - {name: db, host: 10.0.0.7, port: "5432", vsock_port: 8002, plain: true}
 `)
 	want := []wire.Route{
 		{Name: "kms", Host: "kms.eu-central-1.amazonaws.com", Port: 443, VsockPort: 8001},
-		{Name: "db", Host: "10.0.0.7", Port: 5432, VsockPort: 8002},
+		{Name: "db", Host: "10.0.0.7", Port: 5432, VsockPort: 8002, Plain: true},
 	}
 	if diff := cmp.Diff(want, c.TEE.Routes()); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)

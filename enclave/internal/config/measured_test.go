@@ -120,6 +120,7 @@ func TestDigestKeeps(t *testing.T) {
 	}
 	for name, s := range map[string]Sources{
 		"order of keys":        {YAML: []byte(reversed)},
+		"a field's default":    {YAML: []byte(strings.Replace(yaml, "vsock_port: 8001", "vsock_port: 8001, plain: false", 1))},
 		"order within entries": {YAML: []byte(strings.Replace(yaml, "name: kms, host: kms.eu-central-1.amazonaws.com", "host: kms.eu-central-1.amazonaws.com, name: kms", 1))},
 		"quotes":               {YAML: []byte(strings.NewReplacer("443", `"443"`, "8001", "'8001'", "0x10000038", "'0x10000038'", "network: custom", `network: "custom"`).Replace(yaml))},
 		"comments":             {YAML: []byte("# hello\n" + yaml + "# bye\n")},

@@ -73,6 +73,9 @@ type Route struct {
 	Port uint16 `koanf:"port" range:"1-65535" example:"443"`
 	// Vsock port of the parent, unique, 8001 or above.
 	VsockPort uint32 `koanf:"vsock_port" range:"8001-4294967294" example:"8001"`
+	// Whether connections do not begin with TLS: PostgreSQL, which asks for it in its own words, and HTTP, as of the Pod Identity agent.
+	// On all others the parent refuses a ClientHello that does not name host.
+	Plain bool `koanf:"plain" default:"false" example:"false"`
 }
 
 // Simulated is the platform for laptops and tests.
@@ -122,6 +125,13 @@ type ParentEgress struct {
 	// Seconds without a byte in either direction until a connection is closed. Zero is refused.
 	// Trust: none.
 	IdleTimeout time.Duration `koanf:"idle_timeout_seconds" default:"600" range:"1-86400"`
+	// Seconds without a byte until a connection is closed one direction of which has ended. Zero is refused.
+	// Trust: none.
+	HalfOpenTimeout time.Duration `koanf:"half_open_timeout_seconds" default:"60" range:"1-86400"`
+	// Whether routes may lead to this host's loopback. Other addresses of the host and its link are refused always, but for those of the
+	// Pod Identity agent and the instance metadata service, written as such. Platform simulated permits loopback without it.
+	// Trust: none; it keeps a name server that lies from turning the parent into a door to the host's own services.
+	AllowLoopback bool `koanf:"allow_loopback" default:"false"`
 }
 
 // ParentIngress bounds inbound connections.
@@ -135,6 +145,9 @@ type ParentIngress struct {
 	// Seconds without a byte in either direction until a connection is closed. Zero is refused.
 	// Trust: none.
 	IdleTimeout time.Duration `koanf:"idle_timeout_seconds" default:"600" range:"1-86400"`
+	// Seconds without a byte until a connection is closed one direction of which has ended. Zero is refused.
+	// Trust: none.
+	HalfOpenTimeout time.Duration `koanf:"half_open_timeout_seconds" default:"60" range:"1-86400"`
 }
 
 // ParentLogSink bounds the log stream.

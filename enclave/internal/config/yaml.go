@@ -210,7 +210,11 @@ func (d *document) entry(k Key, fields map[string]Key, node *yaml.Node) (map[str
 		entry[f.Name] = v
 	})
 	for _, f := range k.Fields {
-		if _, ok := entry[f.Name]; !ok {
+		v, ok := entry[f.Name]
+		switch {
+		case ok && f.Default != "" && fmt.Sprint(v) == f.Default:
+			delete(entry, f.Name) // as if it were not written, which is what is measured
+		case !ok && f.Default == "":
 			return nil, fmt.Errorf("has no %s", f.Name)
 		}
 	}

@@ -33,6 +33,7 @@ func (a *alone) registerLimits(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.IntVar(&a.limits.MaxConnections, "max-connections", 1024, "connections open at once; one more is refused")
 	flags.DurationVar(&a.limits.ConnectTimeout, "connect-timeout", 10*time.Second, "until a connection attempt is given up")
+	flags.DurationVar(&a.limits.HalfOpenTimeout, "half-open-timeout", time.Minute, "without a byte until a connection is closed one direction of which has ended; 0 for no limit")
 	flags.DurationVar(&a.limits.IdleTimeout, "idle-timeout", 10*time.Minute, "without a byte until a connection is closed; 0 for no limit")
 }
 
@@ -45,6 +46,8 @@ func (a *alone) check() error {
 		return fmt.Errorf("--connect-timeout %v: want more than 0", a.limits.ConnectTimeout)
 	case a.limits.IdleTimeout < 0:
 		return fmt.Errorf("--idle-timeout %v: want 0 or more", a.limits.IdleTimeout)
+	case a.limits.HalfOpenTimeout < 0:
+		return fmt.Errorf("--half-open-timeout %v: want 0 or more", a.limits.HalfOpenTimeout)
 	case a.drain < 0:
 		return fmt.Errorf("--drain-timeout %v: want 0 or more", a.drain)
 	}
@@ -57,5 +60,9 @@ func (a *alone) run(ctx context.Context, out io.Writer, build func(*base) part) 
 	if err != nil {
 		return usageError{fmt.Errorf("--log-level: %w", err)}
 	}
-	return b.speaking(func() error { return newHouse(b, a.drain, []part{build(b)}).Run(ctx) })
+	return b.speaking(func() error {
+		h := newHouse(b, a.drain)
+		h.add(build(b))
+		return h.Run(ctx)
+	})
 }

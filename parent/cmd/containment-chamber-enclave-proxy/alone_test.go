@@ -26,7 +26,7 @@ func TestStdoutAlone(t *testing.T) {
 func TestProxyAlone(t *testing.T) {
 	w := newWorld(t, "")
 	target := net.JoinHostPort("localhost", tcpServer(t))
-	p := start(t, "vsock-proxy", "--listen", "unix://"+string(w.dir)+"/8001.sock", "--connect", target)
+	p := start(t, "vsock-proxy", "--listen", "unix://"+string(w.dir)+"/8001.sock", "--connect", target, "--plain", "--allow-loopback")
 	p.address(t, "egress/"+target)
 	if got := ask(t, w.dial(t, 8001), "quiet"); got != "QUIET" {
 		t.Errorf("answer %q", got)

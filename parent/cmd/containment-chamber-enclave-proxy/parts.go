@@ -12,9 +12,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/lines"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/supervisor"
 )
 
@@ -36,6 +38,7 @@ type base struct {
 	registry *prometheus.Registry
 	accept   *accept.Metrics
 	forward  *forward.Metrics
+	egress   egress.Metrics
 }
 
 func newBase(stdout io.Writer, level string) (*base, error) {
@@ -56,7 +59,11 @@ func newBase(stdout io.Writer, level string) (*base, error) {
 		}
 	}
 	acceptors := accept.NewMetrics(registry)
-	return &base{queue: queue, out: out, log: log, registry: registry, accept: acceptors, forward: forward.NewMetrics(registry, acceptors)}, nil
+	forwarders := forward.NewMetrics(registry, acceptors)
+	return &base{
+		queue: queue, out: out, log: log, registry: registry, accept: acceptors, forward: forwarders,
+		egress: egress.Metrics{Forward: forwarders, Names: resolve.NewMetrics(registry)},
+	}, nil
 }
 
 // flushLimit is how long the last lines may take to leave.
@@ -85,24 +92,25 @@ func (b *base) speaking(f func() error) error {
 // written is counted.
 func outliveOutput() { signal.Ignore(syscall.SIGPIPE) }
 
-// stages bound together under one supervisor.
+// house is parts under one supervisor.
 type house struct {
 	*supervisor.Supervisor
 	parts []part
 }
 
-// newHouse prepares stages, which end in this order.
-func newHouse(b *base, drain time.Duration, stages ...[]part) *house {
-	h := &house{}
-	tasks := make([][]supervisor.Task, len(stages))
-	for i, stage := range stages {
-		for _, p := range stage {
-			h.parts = append(h.parts, p)
-			tasks[i] = append(tasks[i], supervisor.Task{Name: p.Name(), Run: p.Run})
-		}
+// newHouse prepares an empty house.
+func newHouse(b *base, drain time.Duration) *house {
+	return &house{Supervisor: supervisor.New(b.log.Named("supervisor"), b.registry, drain)}
+}
+
+// add adds a stage; stages end in the order in which they were added.
+func (h *house) add(stage ...part) {
+	tasks := make([]supervisor.Task, len(stage))
+	for i, p := range stage {
+		tasks[i] = supervisor.Task{Name: p.Name(), Run: p.Run}
 	}
-	h.Supervisor = supervisor.New(b.log.Named("supervisor"), b.registry, drain, tasks...)
-	return h
+	h.parts = append(h.parts, stage...)
+	h.Add(tasks...)
 }
 
 // Run opens every listener before anything runs, so that an address in use leaves nothing half-started.

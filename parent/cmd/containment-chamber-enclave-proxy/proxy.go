@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/egress"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -16,6 +17,7 @@ import (
 func newProxyCommand() *cobra.Command {
 	var a alone
 	var listen, connect string
+	var plain, loopback bool
 	cmd := &cobra.Command{
 		Use:   "vsock-proxy --listen ADDRESS --connect HOST:PORT",
 		Short: "Let the enclave reach one endpoint",
@@ -33,9 +35,10 @@ func newProxyCommand() *cobra.Command {
 				return usageError{err}
 			}
 			outliveOutput()
-			route := wire.Route{Name: connect, Host: host, Port: port, VsockPort: address.Port}
+			route := wire.Route{Name: connect, Host: host, Port: port, VsockPort: address.Port, Plain: plain}
 			return a.run(cmd.Context(), cmd.OutOrStdout(), func(b *base) part {
-				return egress.New(unixvsock.For(address), a.cid, route, a.limits, b.log.Named("egress"), b.forward)
+				cfg := egress.Config{Network: unixvsock.For(address), CID: a.cid, Limits: a.limits, AllowLoopback: loopback, Lookup: resolve.Lookup}
+				return egress.New(cfg, route, b.log.Named("egress"), b.egress)
 			})
 		},
 	}
@@ -44,6 +47,8 @@ func newProxyCommand() *cobra.Command {
 	a.registerLimits(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "", "vsock://CID:PORT or unix:///DIR/PORT.sock; every CID of this machine is bound")
 	cmd.Flags().StringVar(&connect, "connect", "", "the endpoint, `HOST:PORT`")
+	cmd.Flags().BoolVar(&plain, "plain", false, "connections do not begin with TLS: PostgreSQL, HTTP; else the ClientHello must name the host")
+	cmd.Flags().BoolVar(&loopback, "allow-loopback", false, "the endpoint may be on this host")
 	return cmd
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/health"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/ingress"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logsink"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -31,7 +32,8 @@ func newRunCommand() *cobra.Command {
 			if path == "" {
 				return usageError{errors.New("run: no configuration file; want -c FILE")}
 			}
-			cfg, err := config.Load(path, os.Environ(), sets)
+			load := func() (*config.Config, error) { return config.Load(path, os.Environ(), sets) }
+			cfg, err := load()
 			if err != nil {
 				return usageError{err}
 			}
@@ -40,7 +42,7 @@ func newRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return b.speaking(func() error { return runAll(cmd.Context(), cfg, b) })
+			return b.speaking(func() error { return runAll(cmd.Context(), cfg, load, b) })
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "the YAML `file` that parent and enclave share")
@@ -50,19 +52,19 @@ func newRunCommand() *cobra.Command {
 
 // runAll builds the parts of one enclave's parent and runs them until ctx ends. Clients are let go first; egress and boot
 // service stay while the enclave finishes what it has, and the log sink longest, because the last lines tell how that went.
-func runAll(ctx context.Context, cfg *config.Config, b *base) error {
+//
+// At SIGHUP it loads the configuration again.
+func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), b *base) error {
 	var network vsock.Network = vsock.Kernel{}
 	if cfg.Simulated {
 		network = unixvsock.Dir(cfg.SocketDir)
 	}
+	all := newHouse(b, cfg.Drain)
 	bootService := boot.New(boot.Config{Network: network, Port: wire.PortBoot, CID: cfg.EnclaveCID, Configuration: cfg.Merged},
 		b.log.Named("boot"), b.accept, b.registry)
 	logs := logsink.New(logsink.Config{Network: network, Port: wire.PortLogs, CID: cfg.EnclaveCID, MaxLinesPerSecond: cfg.MaxLogLines},
 		b.out, b.log.Named("logsink"), b.accept, b.registry)
-	back := []part{bootService}
-	for _, route := range cfg.Routes {
-		back = append(back, egress.New(network, cfg.EnclaveCID, route, forward.Limits(cfg.Egress), b.log.Named("egress"), b.forward))
-	}
+	routes := egress.NewTable(egressConfig(network, cfg), cfg.Routes, b.log.Named("egress"), b.egress, all.Keep)
 	var front []part
 	for _, entrance := range []ingress.Entrance{
 		{Name: "api", Listen: cfg.API, Port: wire.PortAPI},
@@ -71,16 +73,19 @@ func runAll(ctx context.Context, cfg *config.Config, b *base) error {
 	} {
 		front = append(front, ingress.New(entrance, network, cfg.EnclaveCID, forward.Limits(cfg.Ingress), b.log.Named("ingress"), b.forward))
 	}
-
-	var all *house
 	ready := func() error {
 		if ctx.Err() != nil {
 			return errors.New("stopping")
 		}
 		return errors.Join(all.Healthy(), bootService.Ready())
 	}
-	back = append(back, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
-	all = newHouse(b, cfg.Drain, front, back, []part{logs})
+	again := reloader{log: b.log.Named("reload"), load: load, running: cfg, apply: func(ctx context.Context, cfg *config.Config) {
+		bootService.Configure(cfg.Merged)
+		routes.Change(ctx, egressConfig(network, cfg), cfg.Routes)
+	}}
+	all.add(front...)
+	all.add(bootService, routes, &again, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
+	all.add(logs)
 
 	b.log.Info("starting", zap.String("version", wire.Release), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
 	err := all.Run(ctx)
@@ -88,4 +93,8 @@ func runAll(ctx context.Context, cfg *config.Config, b *base) error {
 		b.log.Info("stopped")
 	}
 	return err
+}
+
+func egressConfig(network vsock.Network, cfg *config.Config) egress.Config {
+	return egress.Config{Network: network, CID: cfg.EnclaveCID, Limits: forward.Limits(cfg.Egress), AllowLoopback: cfg.AllowLoopback, Lookup: resolve.Lookup}
 }

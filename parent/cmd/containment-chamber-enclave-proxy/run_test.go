@@ -17,7 +17,7 @@ import (
 )
 
 func TestWholeParent(t *testing.T) {
-	w := newWorld(t, "{name: db, host: localhost, port: "+tcpServer(t)+", vsock_port: 8001}", "unknown_to_the_parent: {kept: 010}")
+	w := newWorld(t, "{name: db, host: localhost, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}", "unknown_to_the_parent: {kept: 010}")
 	t.Setenv("CONTAINMENT_SIGNING__CONCURRENCY_LIMIT", "7")
 	p := w.start(t)
 	health := p.address(t, "health")
@@ -89,7 +89,7 @@ func TestWholeParent(t *testing.T) {
 }
 
 func TestDrainLetsRequestsFinish(t *testing.T) {
-	w := newWorld(t, "{name: db, host: localhost, port: "+tcpServer(t)+", vsock_port: 8001}")
+	w := newWorld(t, "{name: db, host: localhost, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}")
 	p := w.start(t)
 	w.serve(t, wire.PortAPI)
 	api := p.address(t, "ingress/api")
@@ -125,7 +125,7 @@ func TestDrainLetsRequestsFinish(t *testing.T) {
 
 // TestLogSinkStaysLast has an enclave that still uses its database: what it logs meanwhile must find a listener.
 func TestLogSinkStaysLast(t *testing.T) {
-	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001}")
+	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}")
 	p := w.start(t)
 	health := p.address(t, "health")
 	database := w.dial(t, 8001)
@@ -182,7 +182,7 @@ func awaitMetric(t *testing.T, address, line string) {
 }
 
 func TestHangingPeersDoNotHoldTheEnd(t *testing.T) {
-	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001}")
+	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}")
 	p := w.start(t, "--set", "parent.drain_timeout_seconds=1")
 	w.serve(t, wire.PortAPI)
 	health := p.address(t, "health")
@@ -204,7 +204,7 @@ func TestHangingPeersDoNotHoldTheEnd(t *testing.T) {
 }
 
 func TestGarbageOnEveryListener(t *testing.T) {
-	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001}")
+	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}")
 	p := w.start(t)
 	w.serve(t, wire.PortAPI)
 	// Few lines: the log sink's limit would drop the good one in the same second.

@@ -38,6 +38,7 @@ type Acceptor struct {
 	log     *zap.Logger
 	metrics *Metrics
 	bound   net.Listener // from Bind, until Run or Release takes it
+	open    sync.Mutex   // held while a Run has the listener open
 	active  atomic.Int64 // raised by Run's loop alone, lowered by the connections' goroutines
 	refused streak.Streak
 }
@@ -73,7 +74,36 @@ func (a *Acceptor) Release() {
 // Run accepts until ctx ends and returns when the last connection has been handled. Each connection belongs to one call of
 // handle, which closes it, and ends it when its context does: with cut, or when the listener broke.
 func (a *Acceptor) Run(ctx, cut context.Context, handle func(context.Context, net.Conn)) error {
+	cut, cancel := context.WithCancel(cut)
+	defer cancel()
+	var live sync.WaitGroup
+	err := a.listen(ctx, func(c net.Conn) {
+		live.Go(func() {
+			defer a.leave()
+			handle(cut, c)
+		})
+	})
+	if err != nil {
+		cancel()
+	}
+	live.Wait()
+	return err
+}
+
+// WaitClosed waits until the listener of a Run whose context has ended is closed. Its connections may live on.
+func (a *Acceptor) WaitClosed() {
+	a.open.Lock()
+	defer a.open.Unlock()
+}
+
+// listen accepts with the bound listener, or opens one, and closes it.
+func (a *Acceptor) listen(ctx context.Context, serve func(net.Conn)) error {
+	a.open.Lock()
+	defer a.open.Unlock()
 	if a.bound == nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err := a.Bind(); err != nil {
 			return asPermanent(err)
 		}
@@ -85,21 +115,7 @@ func (a *Acceptor) Run(ctx, cut context.Context, handle func(context.Context, ne
 		stop()
 		_ = l.Close()
 	}()
-
-	cut, cancel := context.WithCancel(cut)
-	defer cancel()
-	var live sync.WaitGroup
-	err := a.loop(ctx, l, func(c net.Conn) {
-		live.Go(func() {
-			defer a.leave()
-			handle(cut, c)
-		})
-	})
-	if err != nil {
-		cancel()
-	}
-	live.Wait()
-	return err
+	return a.loop(ctx, l, serve)
 }
 
 // loop accepts until ctx ends. An error of accept, as too many open files, is waited out; only a listener that was closed by

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,7 @@ type Config struct {
 // Service is the parent's side of the boot protocol.
 type Service struct {
 	*accept.Acceptor
-	configuration []byte
+	configuration atomic.Pointer[[]byte] // for the next enclave that asks
 	log           *zap.Logger
 	metrics       *metrics
 	failures      streak.Streak
@@ -65,8 +66,7 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 			Check:          func(c net.Conn) error { return vsock.CheckPeer(c, cfg.CID) },
 			MaxConnections: maxConversations,
 		}, log, acceptors),
-		configuration: cfg.Configuration,
-		log:           log,
+		log: log,
 		metrics: &metrics{
 			handovers: counter("boot_configurations", "Configurations that an enclave acknowledged."),
 			failures:  counter("boot_failures", "Conversations of the boot service that failed."),
@@ -74,6 +74,7 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 		},
 		beats: make(chan struct{}, 1),
 	}
+	s.Configure(cfg.Configuration)
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "containment_parent_enclave_alive",
 		Help: "1 while an enclave has its configuration and its heartbeat arrives, else 0.",
@@ -85,6 +86,9 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 	})
 	return s
 }
+
+// Configure sets what an enclave is handed that comes without a configuration; one that has one keeps it.
+func (s *Service) Configure(configuration []byte) { s.configuration.Store(&configuration) }
 
 // Ready returns nil while an enclave has acknowledged its configuration and its heartbeat arrives, else what is missing.
 func (s *Service) Ready() error { return s.state.ready() }
@@ -186,7 +190,8 @@ func (s *Service) greet(c net.Conn) (wire.Hello, error) {
 }
 
 func (s *Service) handOver(c net.Conn) error {
-	if err := send(c, wire.Configuration{YAML: s.configuration}); err != nil {
+	configuration := *s.configuration.Load()
+	if err := send(c, wire.Configuration{YAML: configuration}); err != nil {
 		return err
 	}
 	m, err := receive(c, acknowledgeTimeout)
@@ -198,7 +203,7 @@ func (s *Service) handOver(c net.Conn) error {
 		return unexpected(m, "an acknowledgement")
 	}
 	s.metrics.handovers.Inc()
-	s.log.Info("enclave acknowledged its configuration", digestField(ack.Digest), zap.Int("bytes", len(s.configuration)))
+	s.log.Info("enclave acknowledged its configuration", digestField(ack.Digest), zap.Int("bytes", len(configuration)))
 	s.beat(ack.Digest)
 	return nil
 }

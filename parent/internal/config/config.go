@@ -41,6 +41,8 @@ type Config struct {
 
 	// Egress bounds each route (parent.egress), Ingress each entrance (parent.ingress).
 	Egress, Ingress Limits
+	// AllowLoopback permits routes to this host (parent.egress.allow_loopback, false; true for platform simulated).
+	AllowLoopback bool
 	// MaxLogLines is how many lines the log sink passes on in a second (parent.log_sink.max_lines_per_second, 10000; 0: no limit).
 	MaxLogLines int
 	// Drain is how long open connections may take to end at shutdown (parent.drain_timeout_seconds, 20; 0 cuts them at once).
@@ -57,6 +59,8 @@ type Limits struct {
 	ConnectTimeout time.Duration
 	// IdleTimeout ends a connection without a byte in either direction (600 s).
 	IdleTimeout time.Duration
+	// HalfOpenTimeout does so once one direction has ended (60 s).
+	HalfOpenTimeout time.Duration
 }
 
 // Load reads the file at path, lays environ ("NAME=value") over it and sets ("key.path=value") over that. Every problem is in
@@ -122,6 +126,7 @@ func (r *reader) read() *Config {
 	cfg.Metrics = join(r.address("metrics.listen_address", "0.0.0.0"), r.number("metrics.listen_port", 3000, 0, 65535))
 	cfg.ParentHealth = join(r.address("parent.health.listen_address", "127.0.0.1"), r.number("parent.health.listen_port", 3001, 0, 65535))
 	cfg.Routes = r.routes()
+	cfg.AllowLoopback = r.boolean("parent.egress.allow_loopback", false)
 	cfg.SocketDir = r.text("tee.simulated.socket_dir", "")
 
 	const platform = "tee.platform"
@@ -133,7 +138,7 @@ func (r *reader) read() *Config {
 			r.add(platform, "none needs no parent: the signer runs alone; want nitro or simulated")
 		}
 	case "simulated":
-		cfg.Simulated = true
+		cfg.Simulated, cfg.AllowLoopback = true, true
 		if cfg.SocketDir == "" {
 			r.add("tee.simulated.socket_dir", "must be set: tee.platform simulated keeps its sockets there")
 		}
@@ -143,9 +148,10 @@ func (r *reader) read() *Config {
 
 func (r *reader) limits(section string, connections, connect int64) Limits {
 	return Limits{
-		MaxConnections: int(r.number(section+".max_connections", connections, 1, 65536)),
-		ConnectTimeout: r.seconds(section+".connect_timeout_seconds", connect, 1, 300),
-		IdleTimeout:    r.seconds(section+".idle_timeout_seconds", 600, 1, 86400),
+		MaxConnections:  int(r.number(section+".max_connections", connections, 1, 65536)),
+		ConnectTimeout:  r.seconds(section+".connect_timeout_seconds", connect, 1, 300),
+		IdleTimeout:     r.seconds(section+".idle_timeout_seconds", 600, 1, 86400),
+		HalfOpenTimeout: r.seconds(section+".half_open_timeout_seconds", 60, 1, 86400),
 	}
 }
 

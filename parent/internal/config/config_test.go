@@ -43,8 +43,8 @@ func TestDefaults(t *testing.T) {
 		Health:       "127.0.0.1:9000",
 		Metrics:      "0.0.0.0:3000",
 		ParentHealth: "127.0.0.1:3001",
-		Egress:       Limits{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute},
-		Ingress:      Limits{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute},
+		Egress:       Limits{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
+		Ingress:      Limits{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
 		MaxLogLines:  10_000,
 		Drain:        20 * time.Second,
 		LogLevel:     "info",
@@ -67,11 +67,11 @@ tee:
   simulated: {socket_dir: /run/vsock, state_dir: /run/state}
   egress:
     - {name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}
-    - {name: db, host: "2001:db8::1", port: 5432, vsock_port: 8002}
+    - {name: db, host: "2001:db8::1", port: 5432, vsock_port: 8002, plain: true}
 parent:
   health: {listen_address: 127.0.0.3, listen_port: 4}
-  egress: {max_connections: 5, connect_timeout_seconds: 6, idle_timeout_seconds: 7}
-  ingress: {max_connections: 8, connect_timeout_seconds: 9, idle_timeout_seconds: 10}
+  egress: {max_connections: 5, connect_timeout_seconds: 6, idle_timeout_seconds: 7, half_open_timeout_seconds: 12, allow_loopback: false}
+  ingress: {max_connections: 8, connect_timeout_seconds: 9, idle_timeout_seconds: 10, half_open_timeout_seconds: 13}
   log_sink: {max_lines_per_second: 0}
   drain_timeout_seconds: 11
 `, nil, nil)
@@ -80,12 +80,13 @@ parent:
 		Simulated: true, EnclaveCID: 17, SocketDir: "/run/vsock",
 		Routes: []wire.Route{
 			{Name: "kms", Host: "kms.eu-central-1.amazonaws.com", Port: 443, VsockPort: 8001},
-			{Name: "db", Host: "2001:db8::1", Port: 5432, VsockPort: 8002},
+			{Name: "db", Host: "2001:db8::1", Port: 5432, VsockPort: 8002, Plain: true},
 		},
 		API: "[::1]:2", Health: "[::1]:1", Metrics: "127.0.0.2:3", ParentHealth: "127.0.0.3:4",
-		Egress:  Limits{MaxConnections: 5, ConnectTimeout: 6 * time.Second, IdleTimeout: 7 * time.Second},
-		Ingress: Limits{MaxConnections: 8, ConnectTimeout: 9 * time.Second, IdleTimeout: 10 * time.Second},
-		Drain:   11 * time.Second, LogLevel: "debug",
+		Egress:        Limits{MaxConnections: 5, ConnectTimeout: 6 * time.Second, IdleTimeout: 7 * time.Second, HalfOpenTimeout: 12 * time.Second},
+		Ingress:       Limits{MaxConnections: 8, ConnectTimeout: 9 * time.Second, IdleTimeout: 10 * time.Second, HalfOpenTimeout: 13 * time.Second},
+		AllowLoopback: true, // on a laptop
+		Drain:         11 * time.Second, LogLevel: "debug",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
@@ -199,6 +200,8 @@ func TestBadRoutes(t *testing.T) {
 		{"vsock port of the boot service", "[{name: db, host: b, port: 1, vsock_port: 7001}]", "config.yaml:1: tee.egress[0] (db).vsock_port: want a whole number from 8001 to 4294967294"},
 		{"vsock port of the stock init", "[{name: db, host: b, port: 1, vsock_port: 9000}]", "config.yaml:1: tee.egress[0] (db): vsock_port: 9000 belongs to one of the enclave's own listeners or to the stock init"},
 		{"vsock port of the API", "[{name: db, host: b, port: 1, vsock_port: 9443}]", "config.yaml:1: tee.egress[0] (db): vsock_port: 9443 belongs to one of the enclave's own listeners or to the stock init"},
+		{"plain without a meaning", "[{name: db, host: b, port: 1, vsock_port: 8002, plain: maybe}]", "config.yaml:1: tee.egress[0] (db).plain: want true or false"},
+		{"plain in quotes", "[{name: db, host: b, port: 1, vsock_port: 8002, plain: 'true'}]", "config.yaml:1: tee.egress[0] (db).plain: want true or false"},
 		{"vsock port twice", "[" + good + ", {name: db, host: b, port: 1, vsock_port: 8001}]", "config.yaml:1: tee.egress[1] (db): vsock_port: 8001 is taken by kms"},
 		{"name twice", "[" + good + ", {name: kms, host: b, port: 1, vsock_port: 8002}]", "config.yaml:1: tee.egress[1] (kms): name: is taken by an earlier entry"},
 		{"endpoint twice", "[" + good + ", {name: db, host: a.b, port: 443, vsock_port: 8002}]", "config.yaml:1: tee.egress[1] (db): host: a.b with this port is taken by kms"},

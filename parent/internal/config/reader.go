@@ -81,6 +81,19 @@ func (r *reader) text(path, fallback string) string {
 	return v
 }
 
+func (r *reader) boolean(path string, fallback bool) bool {
+	const want = "true or false"
+	v, ok := r.scalar(path, want)
+	if !ok {
+		return fallback
+	}
+	if v != "true" && v != "false" {
+		r.add(path, "want "+want)
+		return fallback
+	}
+	return v == "true"
+}
+
 func (r *reader) number(path string, fallback, least, most int64) int64 {
 	want := fmt.Sprintf("a whole number from %d to %d", least, most)
 	v, ok := r.scalar(path, want)

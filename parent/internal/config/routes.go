@@ -17,7 +17,7 @@ const routesKey = "tee.egress"
 // portACME is the enclave's listener for ACME HTTP-01.
 const portACME = 9081
 
-var routeFields = []string{"name", "host", "port", "vsock_port"} //nolint:gochecknoglobals // constant; Go has no constant lists
+var routeFields = []string{"name", "host", "port", "vsock_port", "plain"} //nolint:gochecknoglobals // constant; Go has no constant lists
 
 // routes reads the route table. It is the same rule as the enclave's: either side refuses what the other would.
 func (r *reader) routes() []wire.Route {
@@ -75,6 +75,7 @@ func (e *entry) read(item *yaml.Node) (wire.Route, bool) {
 		Host:      e.text(item, fields, "host"),
 		Port:      uint16(e.port(item, fields, "port", 1, 65535)),
 		VsockPort: uint32(e.port(item, fields, "vsock_port", int64(wire.PortEgressFirst), 1<<32-2)),
+		Plain:     e.plain(item, fields),
 	}
 	return route, len(e.problems) == problems
 }
@@ -100,6 +101,19 @@ func (e *entry) text(item *yaml.Node, fields map[string]*yaml.Node, name string)
 		e.addAt(e.at(fields[name]), e.label+"."+name, "want text, put it in quotes")
 	}
 	return text
+}
+
+// plain is false unless it is set.
+func (e *entry) plain(item *yaml.Node, fields map[string]*yaml.Node) bool {
+	const name = "plain"
+	if fields[name] == nil {
+		return false
+	}
+	text := e.field(item, fields, name)
+	if text != "true" && text != "false" && text != "" || fields[name].ShortTag() != "!!bool" {
+		e.addAt(e.at(fields[name]), e.label+"."+name, "want true or false")
+	}
+	return text == "true"
 }
 
 func (e *entry) port(item *yaml.Node, fields map[string]*yaml.Node, name string, least, most int64) int64 {

@@ -3,33 +3,106 @@ package egress
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
-	"strconv"
+	"net/netip"
+	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/shared/pipe"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
-// New prepares the listener of one route: what the enclave, and nobody else (cid), sends to the route's vsock port
-// goes to the route's host and port, and nowhere else. All addresses of the host are tried.
-func New(network vsock.Network, cid uint32, route wire.Route, limits forward.Limits, log *zap.Logger, metrics *forward.Metrics) *forward.Forwarder {
-	target := net.JoinHostPort(route.Host, strconv.Itoa(int(route.Port)))
-	dial := func(ctx context.Context) (pipe.Conn, error) {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", target)
-		if err != nil {
-			return nil, err // names the target
-		}
-		return c.(*net.TCPConn), nil
+// Config is what all routes have in common.
+type Config struct {
+	Network vsock.Network
+	CID     uint32 // the enclave's; no other peer is admitted
+	Limits  forward.Limits
+	// AllowLoopback permits targets on this host.
+	AllowLoopback bool
+	// Lookup finds the addresses of a host; resolve.Lookup.
+	Lookup resolve.LookupFunc
+}
+
+// Metrics are what routes count.
+type Metrics struct {
+	Forward *forward.Metrics
+	Names   *resolve.Metrics
+}
+
+// Route is the listener of one entry of the route table: what the enclave, and nobody else, sends to the route's vsock port goes to the
+// route's host and port, and nowhere else. Unless the route is plain, it is TLS, and names that host in its ClientHello.
+type Route struct {
+	*forward.Forwarder
+	route wire.Route
+	cfg   Config
+	name  *resolve.Name
+}
+
+// New prepares a route.
+func New(cfg Config, route wire.Route, log *zap.Logger, metrics Metrics) *Route {
+	listener := "egress/" + route.Name
+	r := &Route{route: route, cfg: cfg, name: resolve.New(route.Host, cfg.Lookup, log.With(zap.String("listener", listener)), metrics.Names.For(listener))}
+	target := forward.Target{Dial: r.dial}
+	if !route.Plain {
+		target.Preface = r.hello
 	}
-	return forward.New(accept.Config{
-		Name:   "egress/" + route.Name,
-		Listen: func() (net.Listener, error) { return network.Listen(route.VsockPort) },
-		Check:  func(c net.Conn) error { return vsock.CheckPeer(c, cid) },
-	}, limits, dial, log, metrics)
+	r.Forwarder = forward.New(accept.Config{
+		Name:   listener,
+		Listen: func() (net.Listener, error) { return cfg.Network.Listen(route.VsockPort) },
+		Check:  func(c net.Conn) error { return vsock.CheckPeer(c, cfg.CID) },
+	}, cfg.Limits, target, log, metrics.Forward)
+	return r
+}
+
+// Run forwards as [forward.Forwarder.Run] does, and keeps the host's addresses fresh meanwhile.
+func (r *Route) Run(ctx, cut context.Context) error {
+	looking, stop := context.WithCancel(ctx)
+	var looker sync.WaitGroup
+	looker.Go(func() { r.name.Run(looking) })
+	err := r.Forwarder.Run(ctx, cut)
+	stop()
+	looker.Wait()
+	return err
+}
+
+// hello reads what a client says first, and refuses one that means another host.
+func (r *Route) hello(client pipe.Conn) ([]byte, error) {
+	read, name, err := helloOf(client)
+	if _, plain := errors.AsType[notTLSError](err); plain {
+		return nil, forward.Refuse(forward.NotTLS, err)
+	}
+	if err == nil && !matches(name, r.route.Host) {
+		return nil, forward.Refuse(forward.ServerName, fmt.Errorf("the ClientHello names %.80q, the route leads to %s", name, r.route.Host))
+	}
+	return read, err
+}
+
+// dial connects to one of the host's addresses.
+func (r *Route) dial(ctx context.Context) (pipe.Conn, error) {
+	addresses, err := r.name.Addresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var permitted []netip.AddrPort
+	for _, a := range addresses {
+		if err = permit(a, r.route.Host, r.cfg.AllowLoopback); err == nil {
+			permitted = append(permitted, netip.AddrPortFrom(a, r.route.Port))
+		}
+	}
+	if len(permitted) == 0 {
+		return nil, err
+	}
+	c, err := dialTCP(ctx, permitted)
+	if err != nil {
+		r.name.Hurry()
+		return nil, err // names the address
+	}
+	return c, nil
 }

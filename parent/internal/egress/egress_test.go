@@ -16,6 +16,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -25,11 +26,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var limits = forward.Limits{MaxConnections: 4, ConnectTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 
-// run starts the listener of a route and stops it at the end of the test.
-func run(t *testing.T, network vsock.Network, route wire.Route) {
+// run starts the listener of a route and stops it at the end of the test. It returns what the route counts.
+func run(t *testing.T, network vsock.Network, route wire.Route) *prometheus.Registry {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	f := New(network, 16, route, limits, zap.NewNop(), forward.NewMetrics(registry, accept.NewMetrics(registry)))
+	f := New(config(network), route, zap.NewNop(), newMetrics(registry))
 	if err := f.Bind(); err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +43,32 @@ func run(t *testing.T, network vsock.Network, route wire.Route) {
 			t.Errorf("Run = %v", err)
 		}
 	})
+	return registry
+}
+
+func config(network vsock.Network) Config {
+	return Config{Network: network, CID: 16, Limits: limits, AllowLoopback: true, Lookup: resolve.Lookup}
+}
+
+func newMetrics(registry *prometheus.Registry) Metrics {
+	return Metrics{Forward: forward.NewMetrics(registry, accept.NewMetrics(registry)), Names: resolve.NewMetrics(registry)}
+}
+
+// refusesAll fails the test unless the route at port 8001 closes a connection at once.
+func refusesAll(t *testing.T, dir unixvsock.Dir, say string) {
+	t.Helper()
+	c, err := dir.Dial(t.Context(), vsock.CIDParent, 8001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, _ = io.WriteString(c, say)
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Read = %d, %v; want a closed connection", n, err)
+	}
 }
 
 // upper is a TCP server that answers in capitals when its client has said all.
@@ -73,7 +100,7 @@ func upper(t *testing.T) uint16 {
 
 func TestRouteReachesItsHostByName(t *testing.T) {
 	dir := unixvsock.Dir(t.TempDir())
-	run(t, dir, wire.Route{Name: "db", Host: "localhost", Port: upper(t), VsockPort: 8001})
+	run(t, dir, wire.Route{Name: "db", Host: "localhost", Port: upper(t), VsockPort: 8001, Plain: true})
 	c, err := dir.Dial(t.Context(), vsock.CIDParent, 8001)
 	if err != nil {
 		t.Fatal(err)
@@ -92,18 +119,8 @@ func TestRouteReachesItsHostByName(t *testing.T) {
 
 func TestUnreachableHostClosesTheConnection(t *testing.T) {
 	dir := unixvsock.Dir(t.TempDir())
-	run(t, dir, wire.Route{Name: "db", Host: "127.0.0.1", Port: 1, VsockPort: 8001})
-	c, err := dir.Dial(t.Context(), vsock.CIDParent, 8001)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("Read = %d, %v; want a closed connection", n, err)
-	}
+	run(t, dir, wire.Route{Name: "db", Host: "127.0.0.1", Port: 1, VsockPort: 8001, Plain: true})
+	refusesAll(t, dir, "")
 }
 
 // foreign is a network whose listeners report peers of context identifier 5.
@@ -130,16 +147,6 @@ func (foreignConn) RemoteAddr() net.Addr { return vsock.Addr{CID: 5, Port: 1024}
 
 func TestStrangersAreRefused(t *testing.T) {
 	dir := unixvsock.Dir(t.TempDir())
-	run(t, foreign{dir}, wire.Route{Name: "db", Host: "127.0.0.1", Port: upper(t), VsockPort: 8001})
-	c, err := dir.Dial(t.Context(), vsock.CIDParent, 8001)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("Read = %d, %v; want a closed connection", n, err)
-	}
+	run(t, foreign{dir}, wire.Route{Name: "db", Host: "127.0.0.1", Port: upper(t), VsockPort: 8001, Plain: true})
+	refusesAll(t, dir, "")
 }

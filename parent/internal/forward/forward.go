@@ -25,29 +25,61 @@ type Limits struct {
 	ConnectTimeout time.Duration
 	// IdleTimeout ends a connection through which nothing passed in either direction. 0: no limit.
 	IdleTimeout time.Duration
+	// HalfOpenTimeout does so once one direction has ended. 0: no limit of its own.
+	HalfOpenTimeout time.Duration
 }
 
-// DialFunc connects to the one target of a forwarder, and gives up when ctx ends.
-type DialFunc func(ctx context.Context) (pipe.Conn, error)
+// Target is where a forwarder's connections go.
+type Target struct {
+	// Dial connects to it, and gives up when ctx ends.
+	Dial func(ctx context.Context) (pipe.Conn, error)
+	// Preface, unless it is nil, gives what the target is sent before all else: the client's first bytes, read to look at them, or
+	// what is said about the client. It ends when the client's read deadline does. A [Refusal] turns the client away.
+	Preface func(client pipe.Conn) ([]byte, error)
+}
+
+// Reason is why a client is turned away before its target is dialed.
+type Reason string
+
+// Reasons of the metrics.
+const (
+	ServerName Reason = "server_name" // its ClientHello names another host than its route
+	NotTLS     Reason = "not_tls"     // it speaks something else on a route that is not marked plain
+)
+
+// Refusal turns a client away.
+type Refusal struct {
+	Reason Reason
+	err    error
+}
+
+// Refuse makes a Refusal.
+func Refuse(reason Reason, err error) *Refusal { return &Refusal{reason, err} }
+
+func (r *Refusal) Error() string { return r.err.Error() }
+
+// ErrForbidden is a Target's for an address that no route may lead to.
+var ErrForbidden = errors.New("address is forbidden as a target")
 
 // Forwarder is an acceptor whose connections are passed on.
 type Forwarder struct {
 	*accept.Acceptor
 	limits  Limits
-	dial    DialFunc
+	target  Target
 	log     *zap.Logger
 	metrics *Metrics
 	dials   streak.Streak
+	refused streak.Streak
 }
 
 // New prepares a forwarder. The accept configuration's limit is the one of limits.
-func New(cfg accept.Config, limits Limits, dial DialFunc, log *zap.Logger, metrics *Metrics) *Forwarder {
+func New(cfg accept.Config, limits Limits, target Target, log *zap.Logger, metrics *Metrics) *Forwarder {
 	cfg.MaxConnections = limits.MaxConnections
 	metrics.prepare(cfg.Name)
 	return &Forwarder{
 		Acceptor: accept.New(cfg, log, metrics.accept),
 		limits:   limits,
-		dial:     dial,
+		target:   target,
 		log:      log.With(zap.String("listener", cfg.Name)),
 		metrics:  metrics,
 	}
@@ -66,7 +98,13 @@ func (f *Forwarder) forward(ctx context.Context, near net.Conn) {
 		f.failed(fmt.Errorf("connection of type %T cannot be half-closed", near))
 		return
 	}
-	target, err := f.connect(ctx)
+	target, said, err := f.connect(ctx, client)
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		_ = near.Close()
+		f.metrics.refused.WithLabelValues(f.Name(), string(refusal.Reason)).Inc()
+		f.refused.Fail(f.log, "connection refused", refusal.Error(), refusal)
+		return
+	}
 	if err != nil {
 		_ = near.Close()
 		f.failed(err)
@@ -75,7 +113,8 @@ func (f *Forwarder) forward(ctx context.Context, near net.Conn) {
 	f.dials.Heal(f.log, "target reached again")
 
 	started := time.Now()
-	counts, err := pipe.Join(ctx, client, target, f.limits.IdleTimeout)
+	counts, err := pipe.Join(ctx, client, target, pipe.Limits{Idle: f.limits.IdleTimeout, HalfOpen: f.limits.HalfOpenTimeout})
+	counts.AToB += int64(said)
 	f.metrics.bytes.WithLabelValues(f.Name(), string(toTarget)).Add(float64(counts.AToB))
 	f.metrics.bytes.WithLabelValues(f.Name(), string(fromTarget)).Add(float64(counts.BToA))
 	f.metrics.ended.WithLabelValues(f.Name(), string(endOf(ctx, err))).Inc()
@@ -83,10 +122,42 @@ func (f *Forwarder) forward(ctx context.Context, near net.Conn) {
 		zap.Duration("lasted", time.Since(started)), zap.Error(err))
 }
 
-func (f *Forwarder) connect(ctx context.Context) (pipe.Conn, error) {
+// connect dials the target and sends it the preface, said bytes.
+func (f *Forwarder) connect(ctx context.Context, client pipe.Conn) (target pipe.Conn, said int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.limits.ConnectTimeout)
 	defer cancel()
-	return f.dial(ctx)
+	preface, err := f.preface(ctx, client)
+	if err != nil {
+		return nil, 0, err
+	}
+	started := time.Now()
+	if target, err = f.target.Dial(ctx); err != nil {
+		return nil, 0, err
+	}
+	f.metrics.dialSeconds.WithLabelValues(f.Name()).Observe(time.Since(started).Seconds())
+	if len(preface) > 0 {
+		deadline, _ := ctx.Deadline()
+		_ = target.SetWriteDeadline(deadline)
+		if said, err = target.Write(preface); err != nil {
+			_ = target.Close()
+			return nil, 0, fmt.Errorf("send the first bytes: %w", err)
+		}
+		_ = target.SetWriteDeadline(time.Time{})
+	}
+	return target, said, nil
+}
+
+// preface asks for what the target is sent first.
+func (f *Forwarder) preface(ctx context.Context, client pipe.Conn) ([]byte, error) {
+	if f.target.Preface == nil {
+		return nil, nil
+	}
+	late := context.AfterFunc(ctx, func() { _ = client.SetReadDeadline(time.Unix(1, 0)) })
+	preface, err := f.target.Preface(client)
+	if !late() {
+		return nil, context.Cause(ctx)
+	}
+	return preface, err
 }
 
 func (f *Forwarder) failed(err error) {
@@ -101,6 +172,8 @@ func classify(err error) dialFailure {
 		return failedName
 	}
 	switch {
+	case errors.Is(err, ErrForbidden):
+		return failedForbidden
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
 		return failedTimeout
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ENOENT):
@@ -118,6 +191,8 @@ func endOf(ctx context.Context, err error) end {
 		return endClosed
 	case errors.Is(err, pipe.ErrIdle):
 		return endIdle
+	case errors.Is(err, pipe.ErrHalfOpen):
+		return endHalfOpen
 	case ctx.Err() != nil:
 		return endCut
 	}

@@ -34,12 +34,12 @@ type rig struct {
 	stop     func() // stops and waits
 }
 
-func start(t *testing.T, limits Limits, dial DialFunc) *rig {
+func start(t *testing.T, limits Limits, dial func(context.Context) (pipe.Conn, error)) *rig {
 	t.Helper()
 	core, logged := observer.New(zap.InfoLevel)
 	r := &rig{registry: prometheus.NewRegistry(), logged: logged}
 	f := New(accept.Config{Name: "x", Listen: func() (net.Listener, error) { return r.network.Listen(1) }},
-		limits, dial, zap.New(core), NewMetrics(r.registry, accept.NewMetrics(r.registry)))
+		limits, Target{Dial: dial}, zap.New(core), NewMetrics(r.registry, accept.NewMetrics(r.registry)))
 	if err := f.Bind(); err != nil {
 		t.Fatal(err)
 	}

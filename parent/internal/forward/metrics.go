@@ -21,18 +21,22 @@ const (
 	failedTimeout     dialFailure = "timeout"     // no answer within the connect time
 	failedRefused     dialFailure = "refused"     // nobody listens there
 	failedUnreachable dialFailure = "unreachable" // no way to the host, or no such context identifier
+	failedForbidden   dialFailure = "forbidden"   // the name leads to this host or its link
 	failedOther       dialFailure = "other"
 
-	endClosed end = "closed" // both directions ended with EOF
-	endIdle   end = "idle"
-	endCut    end = "cut" // at the end of the drain time
-	endBroken end = "broken"
+	endClosed   end = "closed" // both directions ended with EOF
+	endIdle     end = "idle"
+	endHalfOpen end = "half_open" // idle behind a half-close
+	endCut      end = "cut"       // at the end of the drain time
+	endBroken   end = "broken"
 )
 
 // Metrics are the counters that all forwarders share; the label listener is the forwarder's name.
 type Metrics struct {
 	accept                     *accept.Metrics
 	bytes, dialFailures, ended *prometheus.CounterVec
+	refused                    *prometheus.CounterVec
+	dialSeconds                *prometheus.HistogramVec
 }
 
 // NewMetrics registers the counters, beside those of accept.
@@ -44,6 +48,15 @@ func NewMetrics(registry prometheus.Registerer, acceptors *accept.Metrics) *Metr
 			Name: "containment_parent_forwarded_bytes_total",
 			Help: "Bytes passed on, counted when their connection has ended.",
 		}, []string{"listener", "direction"}),
+		refused: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "containment_parent_clients_refused_total",
+			Help: "Connections of the enclave closed unforwarded: server_name = their TLS names another host than their route, not_tls = none at all.",
+		}, []string{"listener", "reason"}),
+		dialSeconds: auto.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "containment_parent_dial_seconds",
+			Help:    "How long it took to connect to the target, where that succeeded.",
+			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5},
+		}, []string{"listener"}),
 		dialFailures: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_parent_dial_failures_total",
 			Help: "Connections closed because their target was not reached.",
@@ -60,10 +73,11 @@ func (m *Metrics) prepare(name string) {
 	for _, d := range []direction{toTarget, fromTarget} {
 		m.bytes.WithLabelValues(name, string(d))
 	}
-	for _, f := range []dialFailure{failedName, failedTimeout, failedRefused, failedUnreachable, failedOther} {
+	for _, f := range []dialFailure{failedName, failedTimeout, failedRefused, failedUnreachable, failedForbidden, failedOther} {
 		m.dialFailures.WithLabelValues(name, string(f))
 	}
-	for _, e := range []end{endClosed, endIdle, endCut, endBroken} {
+	m.dialSeconds.WithLabelValues(name)
+	for _, e := range []end{endClosed, endIdle, endHalfOpen, endCut, endBroken} {
 		m.ended.WithLabelValues(name, string(e))
 	}
 }

@@ -25,7 +25,7 @@ func New(e Entrance, network vsock.Network, cid uint32, limits forward.Limits, l
 	return forward.New(accept.Config{
 		Name:   "ingress/" + e.Name,
 		Listen: func() (net.Listener, error) { return accept.ListenTCP(e.Listen) },
-	}, limits, func(ctx context.Context) (pipe.Conn, error) {
+	}, limits, forward.Target{Dial: func(ctx context.Context) (pipe.Conn, error) {
 		return network.Dial(ctx, cid, e.Port)
-	}, log, metrics)
+	}}, log, metrics)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +30,14 @@ const (
 var ErrDrainOver = errors.New("drain time is over")
 
 var errEnded = errors.New("ended without being asked to")
+
+// Unmarked takes the mark of [Permanent] off.
+func Unmarked(err error) error {
+	if permanent, ok := errors.AsType[*backoff.PermanentError](err); ok {
+		return permanent.Err
+	}
+	return err
+}
 
 // Task is one long-running part.
 type Task struct {
@@ -57,13 +67,12 @@ type failure struct {
 	restarted time.Time // zero while the task waits for its restart
 }
 
-// New prepares a supervisor. On shutdown the stages end one after the other in the order given, and what is
+// New prepares a supervisor. On shutdown the stages end one after the other in the order in which they were added, and what is
 // left after drain is cut.
-func New(log *zap.Logger, metrics prometheus.Registerer, drain time.Duration, stages ...[]Task) *Supervisor {
+func New(log *zap.Logger, metrics prometheus.Registerer, drain time.Duration) *Supervisor {
 	return &Supervisor{
-		log:    log,
-		drain:  drain,
-		stages: stages,
+		log:   log,
+		drain: drain,
 		failures: promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_parent_task_failures_total",
 			Help: "Failures of supervised tasks; each is followed by a restart.",
@@ -71,6 +80,9 @@ func New(log *zap.Logger, metrics prometheus.Registerer, drain time.Duration, st
 		failing: map[string]failure{},
 	}
 }
+
+// Add adds a stage before Run.
+func (s *Supervisor) Add(stage ...Task) { s.stages = append(s.stages, stage) }
 
 // Run runs every task until ctx ends or a task fails for good; it returns that task's error after all have ended.
 func (s *Supervisor) Run(ctx context.Context) error {
@@ -101,7 +113,7 @@ func (s *Supervisor) start(ctx, cut context.Context, stages [][]Task, all *sync.
 	for _, task := range stages[0] {
 		s.failures.WithLabelValues(task.Name)
 		members.Go(func() {
-			if err := s.keep(ctx, cut, task); err != nil {
+			if err := s.Keep(ctx, cut, task); err != nil {
 				s.log.Error("task failed for good", zap.String("task", task.Name), zap.Error(err))
 				end(&failedForGood{task.Name, err})
 			}
@@ -125,9 +137,11 @@ type failedForGood struct {
 func (f *failedForGood) Error() string { return f.task + ": " + f.err.Error() }
 func (f *failedForGood) Unwrap() error { return f.err }
 
-// keep runs a task again whenever it fails, until ctx ends. It returns an error only when waiting cannot help.
-func (s *Supervisor) keep(ctx, cut context.Context, task Task) error {
+// Keep runs a task again whenever it fails, until ctx ends. It returns an error only when waiting cannot help. Tasks that come and go
+// while the others run are kept by one of them.
+func (s *Supervisor) Keep(ctx, cut context.Context, task Task) error {
 	log := s.log.With(zap.String("task", task.Name))
+	defer s.forget(task.Name)
 	pauses := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstPause), backoff.WithMaxInterval(lastPause),
 		backoff.WithRandomizationFactor(jitter), backoff.WithMaxElapsedTime(0))
 	var reasons streak.Streak
@@ -166,17 +180,21 @@ func (s *Supervisor) setFailing(task string, f failure) {
 	s.failing[task] = f
 }
 
+// forget ends the memory of a task that has ended as it was asked to.
+func (s *Supervisor) forget(task string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.failing, task)
+}
+
 // Healthy returns an error that names the tasks which failed and have not run steadily since, with their reasons.
 func (s *Supervisor) Healthy() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var failing []error
-	for _, stage := range s.stages {
-		for _, task := range stage {
-			f, failed := s.failing[task.Name]
-			if failed && (f.restarted.IsZero() || time.Since(f.restarted) < steadyAfter) {
-				failing = append(failing, fmt.Errorf("task %s: %w", task.Name, f.err))
-			}
+	for _, name := range slices.Sorted(maps.Keys(s.failing)) {
+		if f := s.failing[name]; f.restarted.IsZero() || time.Since(f.restarted) < steadyAfter {
+			failing = append(failing, fmt.Errorf("task %s: %w", name, f.err))
 		}
 	}
 	return errors.Join(failing...)

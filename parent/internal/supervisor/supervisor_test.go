@@ -17,6 +17,15 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
+// staged is a supervisor of stages.
+func staged(log *zap.Logger, registry prometheus.Registerer, drain time.Duration, stages ...[]Task) *Supervisor {
+	s := New(log, registry, drain)
+	for _, stage := range stages {
+		s.Add(stage...)
+	}
+	return s
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // failures is the value of the counter for a task.
@@ -53,7 +62,7 @@ func TestFailedTaskIsRestartedAndSeen(t *testing.T) {
 			<-ctx.Done()
 			return nil
 		}}
-		s := New(zap.New(core), registry, time.Second, []Task{flaky})
+		s := staged(zap.New(core), registry, time.Second, []Task{flaky})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
@@ -98,8 +107,7 @@ func TestPermanentErrorEndsAll(t *testing.T) {
 			}}
 		}
 		bad := Task{Name: "bad", Run: func(context.Context, context.Context) error { return Permanent(denied) }}
-		err := New(zap.NewNop(), prometheus.NewRegistry(), time.Second,
-			[]Task{patient("front")}, []Task{bad, patient("back")}).Run(t.Context())
+		err := staged(zap.NewNop(), prometheus.NewRegistry(), time.Second, []Task{patient("front")}, []Task{bad, patient("back")}).Run(t.Context())
 		if !errors.Is(err, denied) || err.Error() != "bad: permission denied" {
 			t.Errorf("Run = %v", err)
 		}
@@ -125,8 +133,7 @@ func TestStagesEndInOrderWithinTheDrainTime(t *testing.T) {
 				return nil
 			}}
 		}
-		s := New(zap.NewNop(), prometheus.NewRegistry(), 20*time.Second,
-			[]Task{task("slow front", 3*time.Second), task("front", 2*time.Second)}, nil, []Task{task("back", time.Hour)})
+		s := staged(zap.NewNop(), prometheus.NewRegistry(), 20*time.Second, []Task{task("slow front", 3*time.Second), task("front", 2*time.Second)}, nil, []Task{task("back", time.Hour)})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
@@ -148,7 +155,7 @@ func TestStagesEndInOrderWithinTheDrainTime(t *testing.T) {
 func TestErrorWhileStoppingIsLogged(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
 	ctx, stop := context.WithCancel(t.Context())
-	s := New(zap.New(core), prometheus.NewRegistry(), time.Second, []Task{{Name: "a", Run: func(ctx, _ context.Context) error {
+	s := staged(zap.New(core), prometheus.NewRegistry(), time.Second, []Task{{Name: "a", Run: func(ctx, _ context.Context) error {
 		stop()
 		<-ctx.Done()
 		return errors.New("half a page was left")

@@ -1,0 +1,115 @@
+package egress
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/shared/pipe"
+)
+
+// hostServices are the link-local addresses with a purpose in an enclave, which a route must name literally: the EKS Pod Identity agent
+// (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html) and the instance metadata service
+// (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
+var hostServices = []netip.Addr{ //nolint:gochecknoglobals // constant; Go has no constant lists
+	netip.MustParseAddr("169.254.170.23"),
+	netip.MustParseAddr("169.254.169.254"),
+}
+
+// permit refuses what is on this host or its link: a name server that lies must not turn the parent into a door to the host's own
+// services. Loopback is permitted where enclave and services share a laptop.
+func permit(a netip.Addr, host string, loopback bool) error {
+	literal, err := netip.ParseAddr(host)
+	written := err == nil && literal.Unmap() == a
+	switch {
+	case a.IsLoopback() && loopback:
+		return nil
+	case written && (a == hostServices[0] || a == hostServices[1]):
+		return nil
+	case a.IsLoopback(), a.IsUnspecified(), a.IsLinkLocalUnicast(), a.IsMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return fmt.Errorf("%w: %s of %s is on this host or its link", forward.ErrForbidden, a, host)
+	}
+	return nil
+}
+
+// headStart is how long one address is tried alone (RFC 8305 §5, Connection Attempt Delay).
+const headStart = 250 * time.Millisecond
+
+// dialTCP connects to the first of the addresses that answers. Families take turns; the next is tried when the one before failed, or after
+// its head start. The error is that of the first address that failed.
+func dialTCP(ctx context.Context, addresses []netip.AddrPort) (pipe.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result, len(addresses))
+	waiting, running := takeTurns(addresses), 0
+	next := func() {
+		to := waiting[0].String()
+		waiting, running = waiting[1:], running+1
+		go func() {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", to)
+			results <- result{c, err}
+		}()
+	}
+	defer func() {
+		cancel()
+		for range running { // they end with ctx
+			if r := <-results; r.conn != nil {
+				_ = r.conn.Close()
+			}
+		}
+	}()
+	next()
+	timer := time.NewTimer(headStart)
+	defer timer.Stop()
+	var first error
+	for {
+		var r result
+		select {
+		case r = <-results:
+			running--
+		case <-timer.C:
+			if len(waiting) > 0 {
+				next()
+				timer.Reset(headStart)
+			}
+			continue
+		}
+		if r.err == nil {
+			return r.conn.(*net.TCPConn), nil
+		}
+		if first == nil {
+			first = r.err
+		}
+		if len(waiting) > 0 {
+			next()
+			timer.Reset(headStart)
+		} else if running == 0 {
+			return nil, first
+		}
+	}
+}
+
+// takeTurns orders addresses so that families alternate, beginning with the first one's (RFC 8305 §4).
+func takeTurns(addresses []netip.AddrPort) []netip.AddrPort {
+	var same, other []netip.AddrPort
+	for _, a := range addresses {
+		if a.Addr().Is4() == addresses[0].Addr().Is4() {
+			same = append(same, a)
+		} else {
+			other = append(other, a)
+		}
+	}
+	turns := make([]netip.AddrPort, 0, len(addresses))
+	for i := range max(len(same), len(other)) {
+		turns = append(turns, same[min(i, len(same)):min(i+1, len(same))]...)
+		turns = append(turns, other[min(i, len(other)):min(i+1, len(other))]...)
+	}
+	return turns
+}
