@@ -86,6 +86,9 @@ func (s *signer) openListeners(context.Context) error {
 		if err != nil {
 			return err
 		}
+		if s.cfg.TLS.ProxyProtocol {
+			l = api.Introduced(l)
+		}
 		if _, err := s.serve("tls", l, mux.handler(), s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
 			return err
 		}

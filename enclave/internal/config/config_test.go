@@ -65,7 +65,7 @@ func TestDefaults(t *testing.T) {
 		"parent": {c.Parent, Parent{
 			Health:       ParentHealth{ListenAddress: "127.0.0.1", ListenPort: 3001},
 			Egress:       ParentEgress{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
-			Ingress:      ParentIngress{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
+			Ingress:      ParentIngress{MaxConnections: 4096, MaxPerSource: 1024, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
 			LogSink:      ParentLogSink{MaxLinesPerSecond: 10000},
 			DrainTimeout: 20 * time.Second,
 		}},
@@ -80,8 +80,8 @@ func TestDefaults(t *testing.T) {
 // TestSchema holds what the code relies on and the compiler cannot see.
 func TestSchema(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 66 {
-		t.Errorf("%d keys, want 66: update this test when a key comes or goes", len(keys))
+	if len(keys) != 68 {
+		t.Errorf("%d keys, want 68: update this test when a key comes or goes", len(keys))
 	}
 	seen := make(map[string]bool)
 	for _, k := range keys {

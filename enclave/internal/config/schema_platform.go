@@ -12,6 +12,10 @@ type TLS struct {
 	// listens there and forwards to vsock port 9443. Zero takes any free port, for tests.
 	// Trust: none beyond server.listen_address.
 	ListenPort uint16 `koanf:"listen_port" default:"9443" range:"0-65535"`
+	// Whether connections to the TLS listener begin with a PROXY protocol v2 header, which the parent then sends (and any other proxy
+	// that stands before a signer without an enclave): logs show the clients' addresses rather than the proxy's.
+	// Trust: a proxy says what it likes; the address is for logs and decides nothing.
+	ProxyProtocol bool `koanf:"proxy_protocol" default:"false"`
 	// Mode file.
 	File TLSFile `koanf:"file"`
 	// Mode atls.
@@ -139,6 +143,9 @@ type ParentIngress struct {
 	// Connections open at once; further ones are refused. Zero is refused.
 	// Trust: none.
 	MaxConnections int `koanf:"max_connections" default:"4096" range:"1-65536"`
+	// Connections of one client address, a /64 of IPv6 standing for one; further ones are refused. Zero is refused.
+	// Trust: none.
+	MaxPerSource int `koanf:"max_connections_per_source" default:"1024" range:"1-65536"`
 	// Seconds until a connection attempt to the enclave is given up. Zero is refused.
 	// Trust: none.
 	ConnectTimeout time.Duration `koanf:"connect_timeout_seconds" default:"5" range:"1-300"`

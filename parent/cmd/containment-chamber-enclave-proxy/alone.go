@@ -42,6 +42,8 @@ func (a *alone) check() error {
 	switch {
 	case a.limits.MaxConnections < 1:
 		return fmt.Errorf("--max-connections %d: want at least 1", a.limits.MaxConnections)
+	case a.limits.MaxPerSource < 0:
+		return fmt.Errorf("--max-connections-per-source %d: want 0 or more", a.limits.MaxPerSource)
 	case a.limits.ConnectTimeout <= 0:
 		return fmt.Errorf("--connect-timeout %v: want more than 0", a.limits.ConnectTimeout)
 	case a.limits.IdleTimeout < 0:

@@ -13,6 +13,7 @@ import (
 func newIngressCommand() *cobra.Command {
 	var a alone
 	var listen, enclave string
+	var introduce bool
 	cmd := &cobra.Command{
 		Use:   "ingress --listen HOST:PORT --enclave ADDRESS",
 		Short: "Let clients on TCP reach one port of the enclave",
@@ -29,7 +30,7 @@ func newIngressCommand() *cobra.Command {
 				return usageError{err}
 			}
 			outliveOutput()
-			entrance := ingress.Entrance{Name: listen, Listen: listen, Port: address.Port}
+			entrance := ingress.Entrance{Name: listen, Listen: listen, Port: address.Port, ProxyProtocol: introduce}
 			return a.run(cmd.Context(), cmd.OutOrStdout(), func(b *base) part {
 				return ingress.New(entrance, unixvsock.For(address), address.CID, a.limits, b.log.Named("ingress"), b.forward)
 			})
@@ -38,6 +39,8 @@ func newIngressCommand() *cobra.Command {
 	a.register(cmd)
 	a.registerLimits(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "", "TCP address, `HOST:PORT`")
+	cmd.Flags().IntVar(&a.limits.MaxPerSource, "max-connections-per-source", 0, "connections of one client address; 0 for no limit")
+	cmd.Flags().BoolVar(&introduce, "proxy-protocol", false, "tell the enclave each client's address, PROXY protocol v2")
 	cmd.Flags().StringVar(&enclave, "enclave", "", "vsock://CID:PORT or unix:///DIR/PORT.sock")
 	return cmd
 }

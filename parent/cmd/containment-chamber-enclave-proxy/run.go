@@ -67,7 +67,7 @@ func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config
 	routes := egress.NewTable(egressConfig(network, cfg), cfg.Routes, b.log.Named("egress"), b.egress, all.Keep)
 	var front []part
 	for _, entrance := range []ingress.Entrance{
-		{Name: "api", Listen: cfg.API, Port: wire.PortAPI},
+		{Name: "api", Listen: cfg.API, Port: wire.PortAPI, ProxyProtocol: cfg.ProxyProtocol},
 		{Name: "health", Listen: cfg.Health, Port: wire.PortHealth},
 		{Name: "metrics", Listen: cfg.Metrics, Port: wire.PortMetrics},
 	} {

@@ -30,6 +30,8 @@ type Config struct {
 	// MaxConnections is how many connections live at a time. One more is closed at once and counted: a peer
 	// that is told can try elsewhere, one that waits in a queue cannot.
 	MaxConnections int
+	// MaxPerSource is how many of them one IP address may have, a /64 of IPv6 standing for one. 0: no limit of its own.
+	MaxPerSource int
 }
 
 // Acceptor accepts connections. Bind is called before Run, if at all; Run by one goroutine at a time.
@@ -41,6 +43,7 @@ type Acceptor struct {
 	open    sync.Mutex   // held while a Run has the listener open
 	active  atomic.Int64 // raised by Run's loop alone, lowered by the connections' goroutines
 	refused streak.Streak
+	sources sources
 }
 
 // New prepares an acceptor.
@@ -79,7 +82,7 @@ func (a *Acceptor) Run(ctx, cut context.Context, handle func(context.Context, ne
 	var live sync.WaitGroup
 	err := a.listen(ctx, func(c net.Conn) {
 		live.Go(func() {
-			defer a.leave()
+			defer a.leave(c)
 			handle(cut, c)
 		})
 	})
@@ -162,6 +165,10 @@ func (a *Acceptor) admit(c net.Conn) bool {
 		a.refuse(c, refusedFull, fmt.Errorf("all %d connections are taken", a.cfg.MaxConnections))
 		return false
 	}
+	if !a.sources.enter(c, a.cfg.MaxPerSource) {
+		a.refuse(c, refusedSource, fmt.Errorf("%v has %d connections already", sourceOf(c), a.cfg.MaxPerSource))
+		return false
+	}
 	if active <= most/2 { // else each client that comes and goes at the limit would be told
 		a.refused.Heal(a.log, "taking connections again")
 	}
@@ -177,7 +184,8 @@ func (a *Acceptor) refuse(c net.Conn, why refusal, err error) {
 	a.refused.Fail(a.log.With(zap.String("listener", a.cfg.Name)), "connection refused", string(why), err)
 }
 
-func (a *Acceptor) leave() {
+func (a *Acceptor) leave(c net.Conn) {
+	a.sources.leave(c)
 	a.active.Add(-1)
 	a.metrics.active.WithLabelValues(a.cfg.Name).Dec()
 }

@@ -72,7 +72,7 @@ func TestLimitRefusesAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var network memvsock.Network
 		registry := prometheus.NewRegistry()
-		a := New(Config{Name: "x", Listen: func() (net.Listener, error) { return network.Listen(1) }, MaxConnections: 2}, zap.NewNop(), NewMetrics(registry))
+		a := New(Config{Name: "x", Listen: func() (net.Listener, error) { return network.Listen(1) }, MaxConnections: 2, MaxPerSource: 1}, zap.NewNop(), NewMetrics(registry)) // memory has no source
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- a.Run(ctx, t.Context(), echo) }()
@@ -100,11 +100,12 @@ func TestLimitRefusesAndRecovers(t *testing.T) {
 			t.Errorf("connection after one had left: %v", err)
 		}
 		want := map[string]float64{
-			"containment_parent_connections_accepted_total x":     3,
-			"containment_parent_connections_refused_total x full": 1,
-			"containment_parent_connections_refused_total x peer": 0,
-			"containment_parent_accept_errors_total x":            0,
-			"containment_parent_connections_active x":             2,
+			"containment_parent_connections_accepted_total x":       3,
+			"containment_parent_connections_refused_total x full":   1,
+			"containment_parent_connections_refused_total x peer":   0,
+			"containment_parent_connections_refused_total x source": 0,
+			"containment_parent_accept_errors_total x":              0,
+			"containment_parent_connections_active x":               2,
 		}
 		if diff := cmp.Diff(want, counters(t, registry)); diff != "" {
 			t.Error(diff)

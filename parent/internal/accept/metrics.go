@@ -9,8 +9,9 @@ import (
 type refusal string
 
 const (
-	refusedFull refusal = "full"
-	refusedPeer refusal = "peer"
+	refusedFull   refusal = "full"
+	refusedPeer   refusal = "peer"
+	refusedSource refusal = "source"
 )
 
 // Metrics are the counters that all acceptors share; the label listener is the acceptor's name.
@@ -29,7 +30,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		}, []string{"listener"}),
 		refused: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_parent_connections_refused_total",
-			Help: "Connections closed at once: full = the listener's limit is reached, peer = not from the enclave.",
+			Help: "Connections closed at once: full = the listener's limit is reached, source = that of one client's address, peer = not from the enclave.",
 		}, []string{"listener", "reason"}),
 		acceptErrors: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_parent_accept_errors_total",
@@ -49,4 +50,5 @@ func (m *Metrics) prepare(name string) {
 	m.active.WithLabelValues(name)
 	m.refused.WithLabelValues(name, string(refusedFull))
 	m.refused.WithLabelValues(name, string(refusedPeer))
+	m.refused.WithLabelValues(name, string(refusedSource))
 }

@@ -39,6 +39,8 @@ type Config struct {
 	// ParentHealth serves health and metrics of this process (parent.health, 127.0.0.1:3001).
 	ParentHealth string
 
+	// ProxyProtocol has connections to the API begin with a header that tells the client's address (tls.proxy_protocol, false).
+	ProxyProtocol bool
 	// Egress bounds each route (parent.egress), Ingress each entrance (parent.ingress).
 	Egress, Ingress Limits
 	// AllowLoopback permits routes to this host (parent.egress.allow_loopback, false; true for platform simulated).
@@ -55,6 +57,8 @@ type Config struct {
 type Limits struct {
 	// MaxConnections is how many live at a time (1024 outbound, 4096 inbound).
 	MaxConnections int
+	// MaxPerSource is how many of them one client address may have (1024 inbound; outbound there is one client).
+	MaxPerSource int
 	// ConnectTimeout bounds a dial (10 s outbound, 5 s inbound).
 	ConnectTimeout time.Duration
 	// IdleTimeout ends a connection without a byte in either direction (600 s).
@@ -126,6 +130,8 @@ func (r *reader) read() *Config {
 	cfg.Metrics = join(r.address("metrics.listen_address", "0.0.0.0"), r.number("metrics.listen_port", 3000, 0, 65535))
 	cfg.ParentHealth = join(r.address("parent.health.listen_address", "127.0.0.1"), r.number("parent.health.listen_port", 3001, 0, 65535))
 	cfg.Routes = r.routes()
+	cfg.Ingress.MaxPerSource = int(r.number("parent.ingress.max_connections_per_source", 1024, 1, 65536))
+	cfg.ProxyProtocol = r.boolean("tls.proxy_protocol", false)
 	cfg.AllowLoopback = r.boolean("parent.egress.allow_loopback", false)
 	cfg.SocketDir = r.text("tee.simulated.socket_dir", "")
 

@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		Metrics:      "0.0.0.0:3000",
 		ParentHealth: "127.0.0.1:3001",
 		Egress:       Limits{MaxConnections: 1024, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
-		Ingress:      Limits{MaxConnections: 4096, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
+		Ingress:      Limits{MaxConnections: 4096, MaxPerSource: 1024, ConnectTimeout: 5 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute},
 		MaxLogLines:  10_000,
 		Drain:        20 * time.Second,
 		LogLevel:     "info",
@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, `
 server: {listen_address: "::1", listen_port: 1}
-tls: {listen_port: 2}
+tls: {listen_port: 2, proxy_protocol: true}
 metrics: {listen_address: 127.0.0.2, listen_port: 3}
 log: {level: debug}
 tee:
@@ -71,7 +71,7 @@ tee:
 parent:
   health: {listen_address: 127.0.0.3, listen_port: 4}
   egress: {max_connections: 5, connect_timeout_seconds: 6, idle_timeout_seconds: 7, half_open_timeout_seconds: 12, allow_loopback: false}
-  ingress: {max_connections: 8, connect_timeout_seconds: 9, idle_timeout_seconds: 10, half_open_timeout_seconds: 13}
+  ingress: {max_connections: 8, connect_timeout_seconds: 9, idle_timeout_seconds: 10, half_open_timeout_seconds: 13, max_connections_per_source: 14}
   log_sink: {max_lines_per_second: 0}
   drain_timeout_seconds: 11
 `, nil, nil)
@@ -84,9 +84,9 @@ parent:
 		},
 		API: "[::1]:2", Health: "[::1]:1", Metrics: "127.0.0.2:3", ParentHealth: "127.0.0.3:4",
 		Egress:        Limits{MaxConnections: 5, ConnectTimeout: 6 * time.Second, IdleTimeout: 7 * time.Second, HalfOpenTimeout: 12 * time.Second},
-		Ingress:       Limits{MaxConnections: 8, ConnectTimeout: 9 * time.Second, IdleTimeout: 10 * time.Second, HalfOpenTimeout: 13 * time.Second},
-		AllowLoopback: true, // on a laptop
-		Drain:         11 * time.Second, LogLevel: "debug",
+		Ingress:       Limits{MaxConnections: 8, ConnectTimeout: 9 * time.Second, IdleTimeout: 10 * time.Second, HalfOpenTimeout: 13 * time.Second, MaxPerSource: 14},
+		ProxyProtocol: true, AllowLoopback: true, // on a laptop
+		Drain: 11 * time.Second, LogLevel: "debug",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)

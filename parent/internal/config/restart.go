@@ -17,6 +17,7 @@ func (c *Config) NeedRestart(newer *Config) []string {
 		"parent.ingress":                         c.Ingress == newer.Ingress,
 		"parent.log_sink.max_lines_per_second":   c.MaxLogLines == newer.MaxLogLines,
 		"parent.drain_timeout_seconds":           c.Drain == newer.Drain,
+		"tls.proxy_protocol":                     c.ProxyProtocol == newer.ProxyProtocol,
 		"log.level":                              c.LogLevel == newer.LogLevel,
 	} {
 		if !same {

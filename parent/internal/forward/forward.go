@@ -21,6 +21,8 @@ import (
 type Limits struct {
 	// MaxConnections is how many connections live at a time; one more is closed at once.
 	MaxConnections int
+	// MaxPerSource is how many of them one client address may have. 0: no limit of its own.
+	MaxPerSource int
 	// ConnectTimeout bounds the dial, name resolution included.
 	ConnectTimeout time.Duration
 	// IdleTimeout ends a connection through which nothing passed in either direction. 0: no limit.
@@ -74,7 +76,7 @@ type Forwarder struct {
 
 // New prepares a forwarder. The accept configuration's limit is the one of limits.
 func New(cfg accept.Config, limits Limits, target Target, log *zap.Logger, metrics *Metrics) *Forwarder {
-	cfg.MaxConnections = limits.MaxConnections
+	cfg.MaxConnections, cfg.MaxPerSource = limits.MaxConnections, limits.MaxPerSource
 	metrics.prepare(cfg.Name)
 	return &Forwarder{
 		Acceptor: accept.New(cfg, log, metrics.accept),

@@ -38,8 +38,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RootCAs vouch for the service's certificate; nil are the system's.
 	RootCAs *x509.CertPool
-	// Timeout bounds a connection attempt, and each request, which in any case gets no more than half of the time that its context
-	// leaves: a request whose answer does not come is sent again. Zero is refused.
+	// Timeout bounds a connection attempt, and each request. A request gets a quarter of the time that its context leaves, or half a
+	// second if that is more and no more than half: one whose answer does not come is sent again. Zero is refused.
 	Timeout time.Duration
 	// Concurrency is the most requests under way at once, and so the most connections that are kept; 0 is DefaultConcurrency.
 	Concurrency int
@@ -89,15 +89,17 @@ func (s *Store) introduce(ctx context.Context) error {
 	return s.checkRights(ctx)
 }
 
-// Check implements slashing.Store. It asks whether the table is still the same store, and writes nothing.
+// Check implements slashing.Store. It asks whether the table is still the same store and takes updates, and changes nothing.
 func (s *Store) Check(ctx context.Context) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	_, err = s.meta(ctx)
-	return err
+	if _, err = s.meta(ctx); err != nil {
+		return err
+	}
+	return s.checkRights(ctx)
 }
 
 // Close implements slashing.Store.

@@ -21,6 +21,7 @@ const (
 	putOff                     // nothing was done now; the service is to be asked again later
 	rejected                   // nothing was done, and asking again will not help
 	unsent                     // it never reached the service
+	tooLate                    // it was not even tried: no time is left
 	unanswered                 // it may have been done or not, or may be yet
 )
 

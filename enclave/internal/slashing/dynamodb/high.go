@@ -16,24 +16,25 @@ func (s *Store) SetHighWatermark(ctx context.Context, keys []bls.PublicKey, h sl
 	}
 	defer leave()
 	if keys == nil {
-		err := s.limit(ctx, []byte(metaKey), h, func() {})
+		err := s.limit(ctx, []byte(metaKey), h)
 		if err == nil {
 			s.seen.Store(&h)
 		}
 		return err
 	}
-	return s.eachOf(ctx, len(keys), func(ctx context.Context, i int, wrote func()) error {
-		return s.limit(ctx, keys[i][:], h, wrote)
+	return s.eachOf(ctx, len(keys), func(ctx context.Context, i int) error {
+		return s.limit(ctx, keys[i][:], h)
 	})
 }
 
 // limit sets the high watermark of an item. Unlike votes, it can be lowered as well as raised: a request that comes late, after another
 // one, would undo that. So each raises the item's revision, and is void if somebody else did since it was read.
-func (s *Store) limit(ctx context.Context, key []byte, h slashing.HighWatermark, wrote func()) error {
+func (s *Store) limit(ctx context.Context, key []byte, h slashing.HighWatermark) error {
+	w := writing{store: s}
 	for {
 		have, there, err := s.limits(ctx, key)
 		if err != nil {
-			return err
+			return w.failed(err)
 		}
 		if !there && h == slashing.NoHighWatermark() {
 			return nil
@@ -47,8 +48,7 @@ func (s *Store) limit(ctx context.Context, key []byte, h slashing.HighWatermark,
 			e.require(attrStoreID, text(s.id))
 		}
 		request := e.update(s.table, key)
-		wrote()
-		err = s.write(ctx, func(ctx context.Context) error {
+		err = w.send(ctx, func(ctx context.Context) error {
 			_, err := s.client.UpdateItem(ctx, request)
 			return err
 		})

@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -27,46 +28,49 @@ func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
 		}
 		seen[r.Key] = true
 	}
-	return s.eachOf(ctx, len(records), func(ctx context.Context, i int, wrote func()) error {
-		return s.merge(ctx, records[i], wrote)
+	return s.eachOf(ctx, len(records), func(ctx context.Context, i int) error {
+		return s.merge(ctx, records[i])
 	})
 }
 
-// eachOf does f for 0 to n-1, as many at once as requests may be, until one fails. f calls wrote before it sends what changes something.
-func (s *Store) eachOf(ctx context.Context, n int, f func(ctx context.Context, i int, wrote func()) error) error {
+// eachOf does f for 0 to n-1, as many at once as requests may be, until one fails. f returns an ErrUnavailable only if it has changed nothing.
+func (s *Store) eachOf(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	if _, err := s.meta(ctx); err != nil { // another store than at Open is not touched
 		return err
 	}
-	var writes atomic.Int64
+	var changed atomic.Bool
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(cap(s.slots))
 	for i := range n {
-		if ctx.Err() != nil {
-			break
-		}
-		work.Go(func() error { return f(ctx, i, func() { writes.Add(1) }) })
+		work.Go(func() error {
+			err := f(ctx, i) // also after ctx has ended: only f says that the ith is done
+			if !errors.Is(err, slashing.ErrUnavailable) {
+				changed.Store(true)
+			}
+			return err
+		})
 	}
 	err := work.Wait()
-	if err != nil && writes.Load() > 0 {
+	if err != nil && changed.Load() {
 		return fmt.Errorf("%w: some of %d keys are written and others not, which is to be repeated: %v", slashing.ErrOutcomeUnknown, n, err) //nolint:errorlint // it must not be an ErrUnavailable
 	}
 	return err
 }
 
 // merge raises one key's record: what was read is replaced if it is still the same, else it is done again.
-func (s *Store) merge(ctx context.Context, r slashing.Record, wrote func()) error {
+func (s *Store) merge(ctx context.Context, r slashing.Record) error {
+	w := writing{store: s}
 	for {
 		have, err := s.row(ctx, r.Key)
 		if err != nil {
-			return unavailable(err)
+			return w.failed(err)
 		}
 		merged := slashing.Merged(have.record, r)
 		if equal(merged.Attestation, have.record.Attestation) && equal(merged.Block, have.record.Block) {
 			return nil
 		}
 		request := replace(s.table, have.record, merged)
-		wrote()
-		err = s.write(ctx, func(ctx context.Context) error {
+		err = w.send(ctx, func(ctx context.Context) error {
 			_, err := s.client.UpdateItem(ctx, request)
 			return err
 		})

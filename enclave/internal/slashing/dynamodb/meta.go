@@ -83,7 +83,8 @@ func (s *Store) mark(ctx context.Context) (item, error) {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	var made *dynamodb.UpdateItemOutput
-	err = s.write(ctx, func(ctx context.Context) (err error) {
+	w := writing{store: s}
+	err = w.send(ctx, func(ctx context.Context) (err error) {
 		made, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &s.table, Key: item{attrKey: binary([]byte(metaKey))}, ReturnValues: types.ReturnValueAllNew,
 			UpdateExpression:          aws.String("SET #id = if_not_exists(#id, :id), #version = if_not_exists(#version, :version)"),
@@ -98,15 +99,16 @@ func (s *Store) mark(ctx context.Context) (item, error) {
 	return made.Attributes, nil
 }
 
-// checkRights refuses credentials that could not record votes, with an update whose condition cannot hold: DynamoDB would tell at the
-// first vote.
+// checkRights refuses credentials that cannot record votes, with an update whose condition never holds, whatever the table holds:
+// DynamoDB would tell at the first vote.
 func (s *Store) checkRights(ctx context.Context) error {
-	err := s.write(ctx, func(ctx context.Context) error {
+	err := s.read(ctx, func(ctx context.Context) error {
 		_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &s.table, Key: item{attrKey: binary([]byte(metaKey))},
-			UpdateExpression:         aws.String("REMOVE #id"),
-			ConditionExpression:      aws.String("attribute_not_exists(#id)"),
-			ExpressionAttributeNames: map[string]string{"#id": attrStoreID},
+			UpdateExpression:          aws.String("REMOVE #id"),
+			ConditionExpression:       aws.String("#id = :none"),
+			ExpressionAttributeNames:  map[string]string{"#id": attrStoreID},
+			ExpressionAttributeValues: item{":none": text("no store has this identity")},
 		})
 		return err
 	})
@@ -171,7 +173,8 @@ func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
 	}
 	defer leave()
 	var out *dynamodb.UpdateItemOutput
-	err = s.write(ctx, func(ctx context.Context) (err error) {
+	w := writing{store: s}
+	err = w.send(ctx, func(ctx context.Context) (err error) {
 		out, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &s.table, Key: item{attrKey: binary([]byte(metaKey))}, ReturnValues: types.ReturnValueAllNew,
 			UpdateExpression:          aws.String("SET #root = if_not_exists(#root, :root)"),
@@ -182,7 +185,7 @@ func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
 		return err
 	})
 	if _, failed := standing(err); failed {
-		return unavailable(fmt.Errorf("%w: it is no longer the store %s", ErrTable, s.id))
+		return w.failed(fmt.Errorf("%w: it is no longer the store %s", ErrTable, s.id))
 	}
 	if err != nil {
 		return err

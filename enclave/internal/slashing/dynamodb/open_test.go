@@ -11,8 +11,6 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/dynamodb"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/dynamodb/dynamodbtest"
@@ -208,51 +206,6 @@ func TestMeta(t *testing.T) {
 				put(t, name, item)
 			}
 			refuseOpen(t, options(name), dynamodb.ErrTable, tc.words...)
-		})
-	}
-}
-
-// TestAnotherStore: a table that became another one, or empty, is noticed by every call, and nothing is permitted.
-func TestAnotherStore(t *testing.T) {
-	for name, spoil := range map[string]func(t *testing.T, table string){
-		"a copy's identity": func(t *testing.T, table string) {
-			put(t, table, attributes{"key": binary([]byte("meta")), "store_id": text("another"), "schema_version": number("1")})
-		},
-		"empty": func(t *testing.T, table string) {
-			key := attributes{"key": binary([]byte("meta"))}
-			if _, err := shared.Client().DeleteItem(t.Context(), &sdk.DeleteItemInput{TableName: &table, Key: key}); err != nil {
-				t.Fatal(err)
-			}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := options(table(t))
-			s := open(t, o)
-			spoil(t, o.Table)
-			vote := attestation(1, 1)
-			outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Vote: vote}})
-			if !errors.Is(err, slashing.ErrOutcomeUnknown) {
-				t.Errorf("Advance: %+v, %v", outcomes, err)
-			}
-			key := []bls.PublicKey{{7}}
-			_, identify := s.Identify(t.Context())
-			_, high := s.HighWatermark(t.Context())
-			_, keys := s.KeyHighWatermarks(t.Context())
-			for call, err := range map[string]error{
-				"Check": s.Check(t.Context()), "Identify": identify, "HighWatermark": high, "KeyHighWatermarks": keys,
-				"Merge":                   s.Merge(t.Context(), []slashing.Record{{Key: key[0], Block: &slashing.Block{Slot: 1}}}),
-				"Each":                    s.Each(t.Context(), func(slashing.Record) error { return nil }),
-				"SetHighWatermark":        s.SetHighWatermark(t.Context(), nil, slashing.HighWatermark{}),
-				"SetHighWatermark of one": s.SetHighWatermark(t.Context(), key, slashing.HighWatermark{}),
-				"Pin":                     s.Pin(t.Context(), eth2.Root{1}),
-			} {
-				if !errors.Is(err, slashing.ErrUnavailable) || !errors.Is(err, dynamodb.ErrTable) {
-					t.Errorf("%s: %v", call, err)
-				}
-			}
-			if got := item(t, o.Table, key[0][:]); len(got) != 0 {
-				t.Errorf("written to another store: %v", got)
-			}
 		})
 	}
 }

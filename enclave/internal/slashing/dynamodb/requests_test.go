@@ -126,6 +126,26 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// TestConnectionIsKept: also after an answer that is an error.
+func TestConnectionIsKept(t *testing.T) {
+	p, store, _ := through(t, func(o *dynamodb.Options) { o.Concurrency = 1 })
+	for _, claims := range [][]slashing.Claim{group(10, 5, 1), group(10, 5, 2), group(10, 4, 1)} {
+		if _, err := store.Advance(t.Context(), claims); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.spoil(onlyUpdates(first(5, throttle())))
+	if _, err := store.Advance(t.Context(), group(1, 6, 1)); err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// On a busy machine the client may learn of an answer before it knows that its request is sent, and gives such a connection up.
+	if most := 10; p.accepted > most {
+		t.Errorf("%d connections for some 40 requests, 25 of which failed; want at most %d", p.accepted, most)
+	}
+}
+
 // TestRace: of two conflicting votes that two clients send at once, exactly one is permitted, thousands of times.
 func TestRace(t *testing.T) {
 	const keys, rounds = 250, 12

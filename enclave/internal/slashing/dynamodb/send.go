@@ -15,77 +15,96 @@ import (
 )
 
 // resends is how often a request is sent again that never arrived, or whose answer was lost.
-const resends = 2
+const resends = 3
 
-// shortest is the least time in which a request is worth sending: one that is cut off leaves in doubt what was certain before.
-const shortest = 100 * time.Millisecond
+const (
+	// ample is time enough for an answer of a service that is well, on a new connection. A try gets it if twice as much is left.
+	ample = 500 * time.Millisecond
+	// shortest is the least time in which a request is worth sending: one that is cut off leaves in doubt what was certain before.
+	shortest = 100 * time.Millisecond
+)
 
-// write sends a request that records something, again and again until it is known what became of it, or hope is gone. It must be one
+// writing is one change of the table, which may take several requests, and reads between them.
+type writing struct {
+	store *Store
+	doubt error // a try that may have been applied, an ErrOutcomeUnknown: after it no error may say that nothing was
+}
+
+// send sends a request that records something, again and again until it is known what became of it, or hope is gone. It must be one
 // that may be applied twice, also late. What the service put off is sent again while ctx lasts.
 //
 // The error is what the request's condition failed with (see standing), or wraps ErrUnavailable or ErrOutcomeUnknown.
-func (s *Store) write(ctx context.Context, request func(context.Context) error) error {
-	var doubt error // a try that may have been applied: after it no error may say that nothing was
+func (w *writing) send(ctx context.Context, request func(context.Context) error) error {
+	var last error // of the try before, nil if it is the doubt
 	lost := 0
 	for tries := 0; ; tries++ {
-		what, err := s.try(ctx, request)
-		if what == answered {
+		what, err := w.store.try(ctx, request)
+		switch {
+		case what == answered:
 			return err
-		}
-		if what == unanswered {
-			doubt, err = fmt.Errorf("%w: %w", slashing.ErrOutcomeUnknown, explain(err)), nil
+		case what == unanswered:
+			w.doubt, last = fmt.Errorf("%w: %w", slashing.ErrOutcomeUnknown, explain(err)), nil
+		case what != tooLate || tries == 0:
+			last = err
 		}
 		if what != putOff {
 			lost++
 		}
-		if what == rejected || lost > resends || !pause(ctx, tries) {
-			return doubted(err, doubt)
+		if what == rejected || what == tooLate || lost > resends || !pause(ctx, tries) {
+			return w.failed(last)
 		}
 	}
 }
 
-// read sends a request that changes nothing. The error wraps ErrUnavailable.
+// read sends a request that changes nothing. The error wraps ErrUnavailable, or is what the request's condition failed with.
 func (s *Store) read(ctx context.Context, request func(context.Context) error) error {
+	var last error // of the last try for which there was time
 	lost := 0
 	for tries := 0; ; tries++ {
 		what, err := s.try(ctx, request)
 		if what == answered {
 			return err
 		}
+		if what != tooLate || tries == 0 {
+			last = err
+		}
 		if what != putOff {
 			lost++
 		}
-		if what == rejected || lost > resends || !pause(ctx, tries) {
-			return unavailable(err)
+		if what == rejected || what == tooLate || lost > resends || !pause(ctx, tries) {
+			return unavailable(last)
 		}
 	}
 }
 
-// doubted is the error of a last try that recorded nothing, nil if it was itself in doubt, after one in doubt, nil if there was none.
-func doubted(err, doubt error) error {
+// failed is the error of a change that ends with err, of a request that recorded nothing or of a read, or nil if it ends in doubt.
+func (w *writing) failed(err error) error {
 	switch {
-	case doubt == nil:
+	case w.doubt == nil:
 		return unavailable(err)
 	case err == nil:
-		return doubt
+		return w.doubt
 	}
-	return fmt.Errorf("%w; and sent again: %v", doubt, explain(err)) //nolint:errorlint // it must not be an ErrUnavailable
+	return fmt.Errorf("%w; and after that: %v", w.doubt, explain(err)) //nolint:errorlint // it must not be an ErrUnavailable
 }
 
-// try sends a request once.
+// try sends a request once. It gets a quarter of the time that is left, so that an answer that is lost costs no more.
 func (s *Store) try(ctx context.Context, request func(context.Context) error) (fate, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
-		return unsent, ctx.Err()
+	}
+	if ctx.Err() != nil {
+		return tooLate, ctx.Err()
 	}
 	limit := s.timeout
 	if end, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(end)/2)
+		left := time.Until(end)
+		limit = min(limit, max(left/4, min(left/2, ample)))
 	}
 	if limit < shortest {
-		return unsent, context.DeadlineExceeded
+		return tooLate, context.DeadlineExceeded
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -100,7 +100,8 @@ func (s *Store) makeTable(ctx context.Context) error {
 
 // create makes the table unless it is there.
 func (s *Store) create(ctx context.Context) (made bool, err error) {
-	err = s.write(ctx, func(ctx context.Context) error {
+	w := writing{store: s}
+	err = w.send(ctx, func(ctx context.Context) error {
 		_, err := s.client.CreateTable(ctx, &dynamodb.CreateTableInput{
 			TableName:                 &s.table,
 			KeySchema:                 []types.KeySchemaElement{{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeHash}},
@@ -109,7 +110,7 @@ func (s *Store) create(ctx context.Context) (made bool, err error) {
 			DeletionProtectionEnabled: aws.Bool(true),
 		})
 		if _, there := errors.AsType[*types.ResourceInUseException](err); there {
-			made = false
+			made = w.doubt != nil // by a request of ours whose answer was lost
 			return nil
 		}
 		made = err == nil
