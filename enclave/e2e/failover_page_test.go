@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,19 +86,4 @@ func (p prompt) run(t *testing.T, steps ...step) string {
 		t.Fatalf("docs/%s, %v: %v\n%s", p.name, steps, err, out)
 	}
 	return string(out)
-}
-
-// beaconNode answers what the page asks a beacon node, and is its URL.
-func beaconNode(t *testing.T) string {
-	t.Helper()
-	network, _ := hoodi(t)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /eth/v1/beacon/genesis", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(w, `{"data":{"genesis_time":"%d","genesis_validators_root":"0x%x","genesis_fork_version":"%s"}}`,
-			network.GenesisTime, network.ValidatorsRoot, network.GenesisForkVersion)
-	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server.URL
 }

@@ -145,7 +145,7 @@ func (s *site) recovers(t *testing.T, operator prompt) (epoch uint64) {
 	t.Helper()
 	network, _ := hoodi(t)
 	earliest, _ := network.EpochAt(time.Now())
-	said := operator.run(t, step{procedure, "genesis="}, step{procedure, "containment-chamber slashing raise"})
+	said := operator.run(t, step{procedure, "containment-chamber slashing raise"})
 	latest, _ := network.EpochAt(time.Now())
 	found := heights.FindStringSubmatch(said)
 	if found == nil {

@@ -30,7 +30,7 @@ func testPromotedReplica(t *testing.T, p *page) {
 	r.standby, r.name = newStandby(t, r.primary), newAddress(t, r.primary.Address())
 	r.surviving = r.configure(t, "config.yaml", database(r.primary, r.name.port, "slashing"))
 	survivor := r.signer(t, "config.yaml", r.surviving)
-	operator := prompt{page: p, dir: r.dir, env: []string{"SIGNER=" + r.surviving, "BEACON=" + beaconNode(t)}}
+	operator := prompt{page: p, dir: r.dir, env: []string{"SIGNER=" + r.surviving}}
 	operator.run(t, step{"What to back up", "curl"})
 
 	r.signs(t)
@@ -111,8 +111,10 @@ func (r *replica) withoutProcedure(t *testing.T) {
 }
 
 func (r *replica) withProcedure(t *testing.T, operator prompt) {
-	url := r.configure(t, "config.yaml", database(r.standby, r.name.port, "recovered")+", max_future_epochs: 5")
+	store := database(r.standby, r.name.port, "recovered")
+	r.configure(t, "config.yaml", store)
 	epoch := r.recovers(t, operator)
+	url := r.configure(t, "config.yaml", store+far)
 	r.signer(t, "config.yaml", url)
 	ask(t, url, r.signed, r.others).check(t, "alternatives of the lost votes", http.StatusPreconditionFailed, len(r.others), 0)
 	var around []duty

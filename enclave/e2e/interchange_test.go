@@ -94,7 +94,7 @@ func startServed(t *testing.T, flags ...string) (p *process, client *http.Client
 func TestSlashingVerbsWorkBothWays(t *testing.T) {
 	_, _, _, url := startServed(t)
 	for name, at := range map[string]struct{ flag, place string }{
-		"store":  {"-choodi.yaml", `^store: sqlite \./s\.sqlite$`},
+		"store":  {"-choodi.yaml", `^store: sqlite /.*/s\.sqlite$`},
 		"signer": {"--signer-url=" + url, "^signer: " + regexp.QuoteMeta(url) + "$"},
 	} {
 		t.Run(name, func(t *testing.T) {

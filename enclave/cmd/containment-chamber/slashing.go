@@ -48,23 +48,6 @@ func heightOf(cmd *cobra.Command, flag string, value *uint64) *uint64 {
 	return value
 }
 
-// parseKeys reads public keys, each of them once; nil if there are none.
-func parseKeys(texts []string) ([]bls.PublicKey, error) {
-	seen := make(map[bls.PublicKey]bool)
-	var keys []bls.PublicKey
-	for _, text := range texts {
-		key, err := bls.ParsePublicKey(text)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("--key %q: %w", text, err)}
-		}
-		if !seen[key] {
-			seen[key] = true
-			keys = append(keys, key)
-		}
-	}
-	return keys, nil
-}
-
 // printer prints a line for each record.
 func printer(cmd *cobra.Command) admin.Tell {
 	out := cmd.OutOrStdout()

@@ -8,7 +8,7 @@ import (
 
 func newSlashingInit() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "init --key KEY...",
+		Use:   "init --key KEY... | --keys-file FILE",
 		Short: "Make keys known that have never signed, for anti_slashing.unknown_keys: refuse",
 		Long: `Give each of these keys the lowest record, source 0, target 0 and slot 0, so that the store knows it and its votes are
 not refused by anti_slashing.unknown_keys: refuse. An attestation with target 0 and a block of slot 0 are not signed then.
@@ -17,15 +17,15 @@ It is for keys that have never signed anywhere; import the history of others. A 
 		Args: usage(cobra.NoArgs),
 	}
 	flags := newTargetFlags(cmd)
-	keys := cmd.Flags().StringArray("key", nil, "a public `key`; may be repeated")
+	keys := newKeyFlags(cmd, "a public `key`; may be repeated")
 	dry := cmd.Flags().Bool("dry-run", false, "say what would change, and write nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		named, err := parseKeys(*keys)
+		named, err := keys.read(cmd)
 		if err != nil {
 			return err
 		}
 		if named == nil {
-			return usageError{errors.New("want --key, which may be repeated")}
+			return usageError{errors.New("want --key, which may be repeated, or --keys-file")}
 		}
 		at, err := flags.find(cmd)
 		if err != nil {

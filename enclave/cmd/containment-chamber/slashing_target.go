@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -57,12 +58,16 @@ func (f *targetFlags) find(cmd *cobra.Command) (target, error) {
 	return target{client: client, end: end}, err
 }
 
-// storeName is which store a configuration names.
+// storeName is which store a configuration names, also to one who reads it in another directory.
 func storeName(c config.AntiSlashing) string {
 	name := c.Backend
 	switch c.Backend {
 	case "sqlite":
-		name += " " + c.SQLite.Path
+		path, err := filepath.Abs(c.SQLite.Path)
+		if err != nil { // there is no directory any more that it would be below
+			path = c.SQLite.Path
+		}
+		name += " " + path
 	case "dynamodb":
 		name += " " + c.DynamoDB.Table
 	case "postgres":

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,13 +16,14 @@ import (
 )
 
 // Advance implements slashing.Store: one round trip, and a second one if the rule refused something. What the server rolled back
-// for another transaction's sake is sent again, and so, once, is what was sent before a connection was lost: a claim that is on
-// record already is allowed as the identical one.
+// for another transaction's sake is sent again until too little time is left, and so, once, is what was sent before a connection was
+// lost: a claim that is on record already is allowed as the identical one. Claims whose rows somebody else keeps are given up earlier,
+// as an ErrUnavailable of their own, if others wait with them.
 func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
 	if err := distinct(claims); err != nil {
 		return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
 	}
-	return s.insist(ctx, claims, nil)
+	return s.insist(ctx, claims, math.MaxInt, nil)
 }
 
 // distinct refuses what one statement cannot hold, which is a fault of the caller's: PostgreSQL would fail all of it.
@@ -50,10 +53,10 @@ func distinct(claims []slashing.Claim) error {
 // resends is how often a batch is sent again whose outcome is unknown.
 const resends = 1
 
-// insist sends the claims until it is known what became of them, or hope is gone. doubt is an earlier try whose outcome is
-// unknown: after it no error may say that nothing was recorded.
-func (s *Store) insist(ctx context.Context, claims []slashing.Claim, doubt error) ([]slashing.Outcome, error) {
-	for tries, lost := 0, 0; ; tries++ {
+// insist sends the claims until it is known what became of them, or hope is gone: after most tries that another transaction was in
+// the way of. doubt is an earlier try whose outcome is unknown: after it no error may say that nothing was recorded.
+func (s *Store) insist(ctx context.Context, claims []slashing.Claim, most int, doubt error) ([]slashing.Outcome, error) {
+	for tries, lost := 1, 0; ; tries++ {
 		outcomes, err := s.send(ctx, claims)
 		switch {
 		case err == nil:
@@ -64,8 +67,11 @@ func (s *Store) insist(ctx context.Context, claims []slashing.Claim, doubt error
 			}
 			return outcomes, nil
 		case byRow(err) && len(claims) > 1:
-			return s.halve(ctx, claims, doubt), nil
-		case conflicted(err) && pause(ctx, tries):
+			return s.halve(ctx, claims, most, doubt), nil
+		case conflicted(err) && tries < most && pause(ctx, tries, s.timeout/4):
+			if parts := s.byLock(ctx, claims); len(parts) > 1 {
+				return s.passBy(ctx, claims, parts, most, doubt), nil
+			}
 			continue
 		}
 		s.renew(err)
@@ -95,24 +101,27 @@ func doubted(err, doubt error) error {
 	return fmt.Errorf("%w; and sent again: %v", doubt, err) //nolint:errorlint // it must not be an ErrUnavailable
 }
 
-// halve finds the claims whose rows are at fault, so that the others are recorded.
-func (s *Store) halve(ctx context.Context, claims []slashing.Claim, doubt error) []slashing.Outcome {
-	var outcomes []slashing.Outcome
-	for _, half := range [][]slashing.Claim{claims[:len(claims)/2], claims[len(claims)/2:]} {
-		part, err := s.insist(ctx, half, doubt)
-		if err != nil {
-			part = make([]slashing.Outcome, len(half))
-			for i := range part {
-				part[i].Err = err
-			}
-		}
-		outcomes = append(outcomes, part...)
+// each is insist, whose error is the outcome of each claim.
+func (s *Store) each(ctx context.Context, claims []slashing.Claim, most int, doubt error) []slashing.Outcome {
+	outcomes, err := s.insist(ctx, claims, most, doubt)
+	if err != nil {
+		return slices.Repeat([]slashing.Outcome{{Err: err}}, len(claims))
 	}
 	return outcomes
 }
 
-// pause waits for the transaction that was in the way, a little longer at each try. It is false if ctx ends before.
-func pause(ctx context.Context, tries int) bool {
+// halve finds the claims whose rows are at fault, so that the others are recorded.
+func (s *Store) halve(ctx context.Context, claims []slashing.Claim, most int, doubt error) []slashing.Outcome {
+	half := len(claims) / 2
+	return append(s.each(ctx, claims[:half], most, doubt), s.each(ctx, claims[half:], most, doubt)...)
+}
+
+// pause waits for the transaction that was in the way, a little longer at each try. It is false if ctx ends before, or leaves less
+// time than the next try may need.
+func pause(ctx context.Context, tries int, need time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < need {
+		return false
+	}
 	most := min(time.Millisecond<<min(tries, 7), 100*time.Millisecond)
 	timer := time.NewTimer(rand.N(most)) //nolint:gosec // jitter is no secret
 	defer timer.Stop()
@@ -124,13 +133,16 @@ func pause(ctx context.Context, tries int) bool {
 	}
 }
 
-// send is one try. An error is an ErrUnavailable or an ErrOutcomeUnknown, for all claims.
+// send is one try. An error is an ErrUnavailable or an ErrOutcomeUnknown, for all claims. It takes at most half of the time that a write
+// has: the answer may never come, and then the other half is for a try on another connection.
 func (s *Store) send(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	defer conn.Release()
+	defer release(conn)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
 	g := gather(claims)
 	if err := g.advance(ctx, conn.Conn()); err != nil {
 		return nil, judged(err)

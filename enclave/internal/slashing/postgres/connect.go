@@ -23,8 +23,11 @@ const maxMessage = 1 << 20
 
 // configure says everything about a connection itself: what pgx would take from the environment or from files is replaced.
 func configure(o Options, t Target) (*pgxpool.Config, error) {
-	if o.Dial == nil || o.PoolSize < 1 || o.Timeout <= 0 {
-		return nil, errors.New("a dial function, a pool size and a timeout must be set")
+	switch {
+	case o.Dial == nil || o.Timeout <= 0:
+		return nil, errors.New("a dial function and a timeout must be set")
+	case o.PoolSize < 2:
+		return nil, fmt.Errorf("a pool of %d connections is too small, want at least 2: a vote must not wait for a health check", o.PoolSize)
 	}
 	pool, err := pgxpool.ParseConfig("postgres://none@localhost/none?sslmode=disable")
 	if err != nil {
@@ -82,10 +85,18 @@ func session(timeout time.Duration) map[string]string {
 		// A signer whose machine vanished gives its row locks back in seconds. The times are seconds, the last milliseconds.
 		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "tcp_user_timeout": "15000",
 		// What nobody waits for any more ends at the server too, and gives its locks back.
-		"statement_timeout":                   strconv.FormatInt(timeout.Milliseconds(), 10),
+		"statement_timeout":                   milliseconds(timeout),
 		"idle_in_transaction_session_timeout": "30000",
+		// A row that somebody keeps must not hold up the votes of others for longer (see passBy).
+		"lock_timeout": milliseconds(timeout / 10),
 	}
 }
+
+// milliseconds is a time as PostgreSQL takes it, where zero would be none.
+func milliseconds(d time.Duration) string { return strconv.FormatInt(max(1, d.Milliseconds()), 10) }
+
+// untimed lifts what session sets for votes off a transaction, which ctx bounds.
+const untimed = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
 
 // tlsConfig is nil for sslmode disable.
 func tlsConfig(t Target, cas *x509.CertPool) *tls.Config {
@@ -185,7 +196,7 @@ func explain(err error) error {
 	case "42P07", "42710": // duplicate_table, duplicate_object: a table, a view, a type
 		return fmt.Errorf("another program's table or type is in the way; give the signer a schema or a database of its own: %w", err)
 	case "55P03": // lock_not_available
-		return fmt.Errorf("other transactions keep the tables of votes: %w", err)
+		return fmt.Errorf("other transactions keep the votes' rows or tables: %w", err)
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func TestDoubtOutlivesARefusal(t *testing.T) {
 func TestSilentServerGivesItsPlaceBack(t *testing.T) {
 	p := newProxy(t, shared.Address())
 	o := plain(p.address(), newDatabase(t))
-	o.PoolSize, o.Timeout = 1, 2*time.Second
+	o.PoolSize, o.Timeout = 2, 2*time.Second
 	s := open(t, o)
 	p.spoil(false, func(fromClient bool, data []byte) verdict {
 		if fromClient && bytes.Contains(data, []byte("pg_is_in_recovery")) {

@@ -170,18 +170,27 @@ func (g *group) takeBlocks(rows pgx.Rows) error {
 
 // take sets the outcome of the claim that a row is about.
 func (g *group) take(index map[bls.PublicKey]int, key []byte, standing slashing.Vote, high mark) error {
-	if len(key) != len(bls.PublicKey{}) {
-		return fmt.Errorf("a row whose key has %d bytes", len(key))
-	}
-	i, ok := index[bls.PublicKey(key)]
-	if !ok {
-		return errors.New("a row of a key that was not asked for")
+	i, err := find(index, key)
+	if err != nil {
+		return err
 	}
 	g.outcomes[i] = slashing.Outcome{Standing: standing}
 	if h := high.watermark(); !h.Judge(g.claims[i].Vote).Allowed() {
 		g.outcomes[i].Above = &h
 	}
 	return nil
+}
+
+// find is where the claim is that a row is about.
+func find(index map[bls.PublicKey]int, key []byte) (int, error) {
+	if len(key) != len(bls.PublicKey{}) {
+		return 0, fmt.Errorf("a row whose key has %d bytes", len(key))
+	}
+	i, ok := index[bls.PublicKey(key)]
+	if !ok {
+		return 0, errors.New("a row of a key that was not asked for")
+	}
+	return i, nil
 }
 
 // rootOf reads a root, which is NULL when it is not known.

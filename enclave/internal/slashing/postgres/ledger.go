@@ -24,7 +24,7 @@ func (s *Store) Identify(ctx context.Context) (slashing.Identity, error) {
 	if err != nil {
 		return slashing.Identity{}, unavailable(err)
 	}
-	defer conn.Release()
+	defer release(conn)
 	var id slashing.Identity
 	if id.ID, err = identity(ctx, conn); err != nil {
 		return slashing.Identity{}, unavailable(err)
@@ -83,7 +83,7 @@ SET slot = greatest(last.slot, excluded.slot),
 )
 
 // Merge implements slashing.Ledger: one transaction, for all keys or none. It locks rows as Advance does, attestations before
-// blocks and each in the order of keys; votes of keys that it has merged, and those written with them, wait for its end.
+// blocks and each in the order of keys; votes of keys that it has merged wait for its end.
 func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
 	sorted := slices.SortedFunc(slices.Values(records), func(a, b slashing.Record) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	for i := 1; i < len(sorted); i++ {
@@ -150,7 +150,7 @@ func column(root eth2.Root, unknown bool) []byte {
 func (s *Store) transact(ctx context.Context, f func(pgx.Tx) error) error {
 	for tries := 0; ; tries++ {
 		err := s.transactOnce(ctx, f)
-		if !conflicted(err) || !pause(ctx, tries) {
+		if !conflicted(err) || !pause(ctx, tries, 0) {
 			return err
 		}
 	}
@@ -161,13 +161,13 @@ func (s *Store) transactOnce(ctx context.Context, f func(pgx.Tx) error) (err err
 	if err != nil {
 		return unavailable(err)
 	}
-	defer conn.Release()
+	defer release(conn)
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
-	defer func() { _ = tx.Rollback(ctx) }()                                   // after a commit it does nothing; if it fails the connection is closed, which rolls back too
-	if _, err = tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err == nil { // ctx bounds it, not the shorter time of a vote
+	defer func() { _ = tx.Rollback(ctx) }() // after a commit it does nothing; if it fails the connection is closed, which rolls back too
+	if _, err = tx.Exec(ctx, untimed); err == nil {
 		err = f(tx)
 	}
 	if errors.Is(err, slashing.ErrNetwork) {

@@ -31,10 +31,10 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// ForceIPv4 has Dial called with network tcp4.
 	ForceIPv4 bool
-	// PoolSize is the most connections at once, at least 1.
+	// PoolSize is the most connections at once, at least 2: one for votes, and one for those who ask how it is.
 	PoolSize int
-	// Timeout bounds a connection attempt, then the checks of the new connection, and at the server each statement that records
-	// votes. Zero is refused.
+	// Timeout is that of one Advance. It bounds a connection attempt, then the checks of the new connection, and at the server each
+	// statement that records votes; a statement waits for one lock a tenth of it at most. Zero is refused.
 	Timeout time.Duration
 	// Password, if set, makes the password of each new connection, in place of the URL's.
 	Password func(ctx context.Context, t Target) (string, error)
@@ -144,7 +144,7 @@ func (s *Store) Check(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.pool.Reset()
 		}
-		conn.Release()
+		release(conn)
 		switch {
 		case err == nil:
 			return nil
@@ -152,6 +152,16 @@ func (s *Store) Check(ctx context.Context) error {
 			return unavailable(err)
 		}
 	}
+}
+
+// release gives a connection back. One that was lost leaves the pool: pgxpool would count it until it is closed, which takes 15 seconds
+// if the other end is silent, and soon the pool would be full of them.
+func release(conn *pgxpool.Conn) {
+	if conn.Conn().IsClosed() {
+		conn.Hijack() // nothing is left to do: pgconn closes what it has lost by itself
+		return
+	}
+	conn.Release()
 }
 
 // Close implements slashing.Store.

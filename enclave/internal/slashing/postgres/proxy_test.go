@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -27,8 +28,8 @@ const (
 	pass        verdict = iota + 1
 	cut                 // the data is lost and both ends are closed
 	cutAfter            // the data arrives, then both ends are closed
-	swallow             // the data is lost, and nobody hears of it
-	swallowBack         // the data arrives; what comes back is lost from then on
+	swallow             // the data is lost, and all that follows both ways, and nobody hears of it
+	swallowBack         // the data arrives; all that follows is lost as with swallow
 )
 
 func newProxy(t *testing.T, upstream string) *proxy {
@@ -85,13 +86,13 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.conns = append(p.conns, client, server)
 		p.mu.Unlock()
-		deaf := make(chan struct{})
-		p.running.Go(func() { p.pipe(client, server, true, deaf) })
-		p.running.Go(func() { p.pipe(server, client, false, deaf) })
+		silent := new(atomic.Bool)
+		p.running.Go(func() { p.pipe(client, server, true, silent) })
+		p.running.Go(func() { p.pipe(server, client, false, silent) })
 	}
 }
 
-func (p *proxy) pipe(from, to net.Conn, fromClient bool, deaf chan struct{}) {
+func (p *proxy) pipe(from, to net.Conn, fromClient bool, silent *atomic.Bool) {
 	defer from.Close()
 	defer to.Close()
 	buffer := make([]byte, 1<<16)
@@ -100,27 +101,20 @@ func (p *proxy) pipe(from, to net.Conn, fromClient bool, deaf chan struct{}) {
 		if err != nil {
 			return
 		}
-		select {
-		case <-deaf:
-			if !fromClient {
-				continue
-			}
-		default:
+		if silent.Load() {
+			continue
 		}
 		switch p.judge(fromClient, buffer[:n]) {
 		case cut:
 			return
 		case swallow:
+			silent.Store(true)
 			continue
 		case cutAfter:
 			_, _ = to.Write(buffer[:n])
 			return
 		case swallowBack:
-			select {
-			case <-deaf:
-			default:
-				close(deaf)
-			}
+			silent.Store(true)
 		case pass:
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {

@@ -108,7 +108,7 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 
 // lockSchema waits for the signer that changes the schema, as long as ctx allows and not the shorter time of a vote.
 func lockSchema(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
+	if _, err := tx.Exec(ctx, untimed); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock))

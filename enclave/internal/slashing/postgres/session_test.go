@@ -7,6 +7,9 @@ import (
 	"net"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 )
 
@@ -45,5 +48,38 @@ func TestSettingsThatAreNotOurs(t *testing.T) {
 			return &pooler{Conn: conn, setting: []byte(tc.setting), other: []byte(tc.other)}, err
 		}
 		refused(t, o, postgres.ErrServer, tc.words)
+	}
+}
+
+// TestSettingsOfSessions: the server works by our settings while it records a vote, those that bound a wait above all.
+func TestSettingsOfSessions(t *testing.T) {
+	database := newDatabase(t)
+	s := open(t, options(database))
+	administrate(t, database, "CREATE TABLE seen (name text, setting text)", "GRANT ALL ON seen TO signer",
+		`CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO seen SELECT name, setting FROM pg_settings WHERE source = 'client' OR name LIKE '%timeout'; RETURN NEW; END $$`,
+		`CREATE TRIGGER see BEFORE INSERT ON blocks FOR EACH ROW EXECUTE FUNCTION see()`)
+	if _, err := s.Advance(t.Context(), []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := shared.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	got, name, setting := map[string]string{}, "", ""
+	rows, _ := conn.Query(t.Context(), "SELECT name, setting FROM seen")
+	if _, err := pgx.ForEachRow(rows, []any{&name, &setting}, func() error { got[name] = setting; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"statement_timeout": "5000", "lock_timeout": "500", "idle_in_transaction_session_timeout": "30000", "tcp_user_timeout": "15000",
+		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "application_name": "containment-chamber",
+		"synchronous_commit": "on", "default_transaction_isolation": "read committed", "client_min_messages": "warning", "client_encoding": "UTF8",
+		"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
 	}
 }

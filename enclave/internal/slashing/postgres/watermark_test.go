@@ -54,7 +54,9 @@ func await(t *testing.T, conn *pgx.Conn, query string, over <-chan struct{}) {
 // see it, although their statements were on their way before it was set.
 func TestHighWatermarkWaitsForVotesUnderWay(t *testing.T) {
 	database := newDatabase(t)
-	s, other := open(t, options(database)), open(t, options(database))
+	o := options(database)
+	o.Timeout = time.Minute // nobody stops waiting for a lock before the test lets it go
+	s, other := open(t, o), open(t, o)
 	admin, release := holdBlocks(t, database)
 	high := slashing.HighWatermark{Slot: 4, Epoch: slashing.MaxHeight}
 	advance := func(key byte) (*slashing.Outcome, chan struct{}) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -12,31 +13,21 @@ import (
 
 // Advance implements slashing.Store: one transaction, synced once.
 func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashing.Outcome, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return nil, errClosed()
-	}
-	tx, done, err := s.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	within := context.WithoutCancel(ctx) // between two claims the end of ctx is looked at, within one nothing waits
-	parsed := s.parsed.in(within, tx)
-	outcomes := make([]slashing.Outcome, len(claims))
-	for i, claim := range claims {
-		if err = ctx.Err(); err == nil {
-			outcomes[i], err = parsed.advance(within, claim)
+	claims = slices.Clone(claims) // the caller's again once this returns
+	return write(ctx, s, func(within context.Context, tx *sql.Tx) ([]slashing.Outcome, error) {
+		parsed := s.parsed.in(within, tx)
+		outcomes := make([]slashing.Outcome, len(claims))
+		for i, claim := range claims {
+			err := ctx.Err() // between two claims; within one nothing waits
+			if err == nil {
+				outcomes[i], err = parsed.advance(within, claim)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		if err != nil { // done rolls back, so that nothing is stored
-			return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return nil, uncommitted(err)
-	}
-	return outcomes, nil
+		return outcomes, nil
+	})
 }
 
 // advance records one claim if it may be signed, and says what stands then and whether the claim is above a high watermark.

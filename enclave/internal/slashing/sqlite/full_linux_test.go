@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -71,20 +70,6 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// onRecord is the slot of each key's block.
-func onRecord(t *testing.T, s *sqlite.Store) string {
-	t.Helper()
-	var records []string
-	err := s.Each(t.Context(), func(r slashing.Record) error {
-		records = append(records, fmt.Sprintf("%d:%d", r.Key[0], r.Block.Slot))
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	return strings.Join(records, " ")
-}
-
 func testFullDisk(t *testing.T, dir string) {
 	path, filler := filepath.Join(dir, "s.sqlite"), filepath.Join(dir, "filler")
 	s := open(t, path)
@@ -151,17 +136,4 @@ func testFullDisk(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	checkRecorded(t, open(t, path), blocks(3, 1, 2, 3))
-}
-
-func checkRecorded(t *testing.T, s *sqlite.Store, claims []slashing.Claim) {
-	t.Helper()
-	outcomes, err := s.Advance(t.Context(), claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, o := range outcomes {
-		if !o.Permits(claims[i].Vote) {
-			t.Errorf("claim %d: %+v", i, o)
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
@@ -23,53 +24,55 @@ const page = 1000
 
 // Identify implements slashing.Ledger.
 func (s *Store) Identify(ctx context.Context) (slashing.Identity, error) {
-	var id slashing.Identity
-	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var err error
-		if id.ID, err = meta(ctx, tx, metaID); err != nil {
-			return err
+	return read(ctx, s, func(within context.Context, tx *sql.Tx) (id slashing.Identity, err error) {
+		if id.ID, err = meta(within, tx, metaID); err != nil {
+			return id, err
 		}
-		root, err := meta(ctx, tx, metaNetwork)
+		root, err := meta(within, tx, metaNetwork)
 		if err != nil || root == "" {
-			return err
+			return id, err
 		}
 		id.Pinned = true
 		id.ValidatorsRoot, err = eth2.ParseRoot(root)
-		return err
+		return id, err
 	})
-	return id, err
 }
 
 // Pin implements slashing.Ledger.
 func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
 	want := "0x" + hex.EncodeToString(validatorsRoot[:])
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", metaNetwork, want); err != nil {
-			return err
+	_, err := write(ctx, s, func(within context.Context, tx *sql.Tx) (pinned string, err error) {
+		if _, err := tx.ExecContext(within, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING", metaNetwork, want); err != nil {
+			return "", err
 		}
-		pinned, err := meta(ctx, tx, metaNetwork)
-		if err == nil && pinned != want {
+		if pinned, err = meta(within, tx, metaNetwork); err == nil && pinned != want {
 			err = fmt.Errorf("%w: its genesis validators root is %s, not %s", slashing.ErrNetwork, pinned, want)
 		}
-		return err
+		return pinned, err
 	})
+	return err
 }
 
 // Merge implements slashing.Ledger: one transaction, for all keys or none. Everything else waits until it ends, because there is but
-// one connection: signing stands still meanwhile.
+// one connection: signing stands still meanwhile. What the records point to must not be changed, also if it fails.
 func (s *Store) Merge(ctx context.Context, records []slashing.Record) error {
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		into, err := s.merger(ctx, tx)
+	records = slices.Clone(records)
+	_, err := write(ctx, s, func(within context.Context, tx *sql.Tx) (merged struct{}, err error) {
+		into, err := s.merger(within, tx)
 		if err != nil {
-			return err
+			return merged, err
 		}
 		for _, r := range records {
-			if err := into.merge(ctx, r); err != nil {
-				return fmt.Errorf("key %s: %w", r.Key, err)
+			if err = ctx.Err(); err == nil {
+				err = into.merge(within, r)
+			}
+			if err != nil {
+				return merged, fmt.Errorf("key %s: %w", r.Key, err)
 			}
 		}
-		return nil
+		return merged, nil
 	})
+	return err
 }
 
 // merger has the statements of one merge, which end with its transaction.
@@ -135,7 +138,7 @@ ORDER BY key`
 func (s *Store) Each(ctx context.Context, f func(slashing.Record) error) error {
 	after := []byte{}
 	for {
-		records, err := s.read(ctx, after)
+		records, err := s.page(ctx, after)
 		if err != nil {
 			return err
 		}
@@ -151,24 +154,31 @@ func (s *Store) Each(ctx context.Context, f func(slashing.Record) error) error {
 	}
 }
 
-func (s *Store) read(ctx context.Context, after []byte) ([]slashing.Record, error) {
-	var records []slashing.Record
-	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, readPage, after, page)
-		if err != nil {
+// page reads the records after a key.
+func (s *Store) page(ctx context.Context, after []byte) ([]slashing.Record, error) {
+	return read(ctx, s, func(within context.Context, tx *sql.Tx) (records []slashing.Record, err error) {
+		err = rows(ctx, within, tx, func(row *sql.Rows) error {
+			r, err := record(row)
+			records = append(records, r)
+			return err
+		}, readPage, after, page)
+		return records, err
+	})
+}
+
+// rows calls f with each row, until its first error or the end of ctx.
+func rows(ctx, within context.Context, tx *sql.Tx, f func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := tx.QueryContext(within, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // Err has what matters
+	for rows.Next() {
+		if err := errors.Join(ctx.Err(), f(rows)); err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // Err has what matters
-		for rows.Next() {
-			r, err := record(rows)
-			if err != nil {
-				return err
-			}
-			records = append(records, r)
-		}
-		return rows.Err()
-	})
-	return records, err
+	}
+	return rows.Err()
 }
 
 func record(rows *sql.Rows) (slashing.Record, error) {
@@ -190,30 +200,6 @@ func record(rows *sql.Rows) (slashing.Record, error) {
 		r.Block.Root, r.Block.RootUnknown = rootOf(blockRoot)
 	}
 	return r, nil
-}
-
-// transact does f in one transaction, which holds the write lock.
-func (s *Store) transact(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return errClosed()
-	}
-	tx, done, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	switch err := f(context.WithoutCancel(ctx), tx); {
-	case errors.Is(err, slashing.ErrNetwork):
-		return err
-	case err != nil: // done rolls back, so that nothing is stored
-		return fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
-	}
-	if err := tx.Commit(); err != nil {
-		return uncommitted(err)
-	}
-	return nil
 }
 
 // meta reads one value, "" if there is none.

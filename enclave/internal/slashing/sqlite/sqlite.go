@@ -33,8 +33,10 @@ type Store struct {
 	opened fs.FileInfo // of the file that is open
 	parsed statements
 
-	mu     sync.RWMutex // held for reading during a call: Close waits for calls under way
-	closed bool
+	transactions chan func()   // taken by serve
+	closing      chan struct{} // closed by Close
+	closed       chan error    // has db's once serve has closed it
+	shut         func() error  // closes once
 }
 
 // Open opens the file, or creates it with mode 0600; its directory must exist. Errors name the file.
@@ -58,17 +60,19 @@ func open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1) // SQLite has one writer anyway; the others queue here, with their contexts
+	db.SetMaxOpenConns(1) // SQLite has one writer anyway
 	if err := prepare(ctx, db); err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
-	s := &Store{db: db, path: path}
+	s := &Store{db: db, path: path, transactions: make(chan func()), closing: make(chan struct{}), closed: make(chan error, 1)}
+	s.shut = sync.OnceValue(s.close)
 	if s.opened, err = os.Stat(path); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	if err := s.parsed.parse(ctx, db); err != nil {
 		return nil, errors.Join(explain(err), db.Close())
 	}
+	go s.serve()
 	return s, nil
 }
 
@@ -160,46 +164,6 @@ func full(err error) bool {
 
 // Check implements slashing.Store. It takes the write lock and writes nothing.
 func (s *Store) Check(ctx context.Context) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return errClosed()
-	}
-	tx, done, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return tx.Rollback()
+	_, err := read(ctx, s, func(context.Context, *sql.Tx) (struct{}, error) { return struct{}{}, nil })
+	return err
 }
-
-// begin waits for the connection, at most until ctx ends, and begins a transaction that ctx does not end: the driver would
-// interrupt the connection, and the pool then close it and give up the file's lock with it. done ends the transaction if nothing
-// else has, and gives the connection back.
-//
-// The file must still be the one that was opened: in one that was removed or replaced meanwhile, which SQLite does not notice, votes
-// would be lost with this process, and another process could have the new one.
-func (s *Store) begin(ctx context.Context) (tx *sql.Tx, done func(), err error) {
-	if now, err := os.Stat(s.path); err != nil || !os.SameFile(now, s.opened) {
-		return nil, nil, fmt.Errorf("%w: %s is no longer the file that was opened; stop the signer", slashing.ErrUnavailable, s.path)
-	}
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
-	}
-	tx, err = conn.BeginTx(context.WithoutCancel(ctx), nil)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: begin: %w", slashing.ErrUnavailable, errors.Join(err, conn.Close()))
-	}
-	return tx, func() { _, _ = tx.Rollback(), conn.Close() }, nil
-}
-
-// Close implements slashing.Store.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	return s.db.Close()
-}
-
-func errClosed() error { return fmt.Errorf("%w: closed", slashing.ErrUnavailable) }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,23 +33,10 @@ func TestMain(m *testing.M) {
 func TestSecondProcessIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sqlite")
 	first := open(t, path)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := func() string {
-		child := exec.CommandContext(t.Context(), exe)
-		child.Env = append(os.Environ(), childEnv+"="+path)
-		out, err := child.CombinedOutput()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(out)
-	}
 	if s, err := sqlite.Open(t.Context(), path); !errors.Is(err, sqlite.ErrInUse) {
 		t.Errorf("opened again in this process: %v, %v", s, err)
 	}
-	if got := second(); !strings.Contains(got, "slashing database "+path+": in use by another process; only one signer may open it") {
+	if got := otherProcess(t, path); !strings.Contains(got, "slashing database "+path+": in use by another process; only one signer may open it") {
 		t.Errorf("the second process says %q", got)
 	}
 	vote := slashing.Block{Slot: 1}
@@ -59,7 +46,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := second(); got != "opened: <nil>\n" {
+	if got := otherProcess(t, path); got != "opened: <nil>\n" {
 		t.Errorf("after the first has closed, the second says %q", got)
 	}
 }
@@ -160,5 +147,22 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("error %q, want %v", err, tc.is)
 			}
 		})
+	}
+}
+
+// TestHighWatermarkAboveAllHeights: what the database cannot count to limits nothing.
+func TestHighWatermarkAboveAllHeights(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "s.sqlite"))
+	for set, want := range map[slashing.HighWatermark]slashing.HighWatermark{
+		{Slot: math.MaxUint64, Epoch: 5}:              {Slot: slashing.MaxHeight, Epoch: 5},
+		{Slot: 6, Epoch: slashing.MaxHeight + 1}:      {Slot: 6, Epoch: slashing.MaxHeight},
+		{Slot: math.MaxUint64, Epoch: math.MaxUint64}: slashing.NoHighWatermark(),
+	} {
+		if err := s.SetHighWatermark(t.Context(), nil, set); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.HighWatermark(t.Context()); err != nil || got != want {
+			t.Errorf("%+v was set, %+v is, want %+v (%v)", set, got, want, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -20,18 +21,22 @@ func watermark(row *sql.Row) (slashing.HighWatermark, error) {
 
 // SetHighWatermark implements slashing.Ledger: one transaction, for all keys or none.
 func (s *Store) SetHighWatermark(ctx context.Context, keys []bls.PublicKey, h slashing.HighWatermark) error {
-	h = h.Lower(slashing.NoHighWatermark())
-	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	keys, h = slices.Clone(keys), h.Lower(slashing.NoHighWatermark())
+	_, err := write(ctx, s, func(within context.Context, tx *sql.Tx) (set struct{}, err error) {
 		if keys == nil {
-			return setHighWatermark(ctx, tx, []byte{}, h)
+			return set, setHighWatermark(within, tx, []byte{}, h)
 		}
 		for _, key := range keys {
-			if err := setHighWatermark(ctx, tx, key[:], h); err != nil {
-				return fmt.Errorf("key %s: %w", key, err)
+			if err = ctx.Err(); err == nil {
+				err = setHighWatermark(within, tx, key[:], h)
+			}
+			if err != nil {
+				return set, fmt.Errorf("key %s: %w", key, err)
 			}
 		}
-		return nil
+		return set, nil
 	})
+	return err
 }
 
 func setHighWatermark(ctx context.Context, tx *sql.Tx, key []byte, h slashing.HighWatermark) error {
@@ -45,39 +50,26 @@ func setHighWatermark(ctx context.Context, tx *sql.Tx, key []byte, h slashing.Hi
 
 // HighWatermark implements slashing.Ledger.
 func (s *Store) HighWatermark(ctx context.Context) (slashing.HighWatermark, error) {
-	h := slashing.NoHighWatermark()
-	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var err error
-		h, err = watermark(s.parsed.in(ctx, tx).highWatermark.QueryRowContext(ctx, []byte{}))
-		return err
+	return read(ctx, s, func(within context.Context, tx *sql.Tx) (slashing.HighWatermark, error) {
+		return watermark(s.parsed.in(within, tx).highWatermark.QueryRowContext(within, []byte{}))
 	})
-	return h, err
 }
 
 // KeyHighWatermarks implements slashing.Ledger. Signing waits meanwhile.
 func (s *Store) KeyHighWatermarks(ctx context.Context) (map[bls.PublicKey]slashing.HighWatermark, error) {
-	single := make(map[bls.PublicKey]slashing.HighWatermark)
-	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, "SELECT key, slot, epoch FROM high_watermarks WHERE key > x''")
-		if err != nil {
-			return err
-		}
-		defer rows.Close() //nolint:errcheck // Err has what matters
-		for rows.Next() {
+	return read(ctx, s, func(within context.Context, tx *sql.Tx) (map[bls.PublicKey]slashing.HighWatermark, error) {
+		single := make(map[bls.PublicKey]slashing.HighWatermark)
+		return single, rows(ctx, within, tx, func(row *sql.Rows) error {
 			var key []byte
 			var h slashing.HighWatermark
-			if err := rows.Scan(&key, &h.Slot, &h.Epoch); err != nil {
+			if err := row.Scan(&key, &h.Slot, &h.Epoch); err != nil {
 				return err
 			}
 			if len(key) != len(bls.PublicKey{}) {
 				return fmt.Errorf("a high watermark whose key has %d bytes", len(key))
 			}
 			single[bls.PublicKey(key)] = h
-		}
-		return rows.Err()
+			return nil
+		}, "SELECT key, slot, epoch FROM high_watermarks WHERE key > x''")
 	})
-	if err != nil {
-		return nil, err
-	}
-	return single, nil
 }

@@ -85,30 +85,36 @@ func randomClaim(random *rand.Rand, round byte) slashing.Claim {
 	return c
 }
 
-// racers is how many callers send conflicting claims for one key at once.
+// racers is how many callers send conflicting claims for one key at once, half of them for blocks.
 const racers = 64
 
-// testRace: of conflicting claims for one key at one time, exactly one is recorded.
+// testRace: of conflicting claims for one key at one time, exactly one of each kind is recorded.
 func testRace(t *testing.T, p Place) {
 	s := opened(t, p)
 	for round := range uint64(4) {
-		var winners atomic.Int32
+		var winners [2]atomic.Int32 // of attestations and of blocks
 		var wg sync.WaitGroup
 		for i := range byte(racers) {
+			votes := []slashing.Vote{
+				slashing.Attestation{Source: round, Target: round + 1, Root: eth2.Root{i}},
+				slashing.Block{Slot: round, Root: eth2.Root{i}},
+			}
+			kind := int(i) % len(votes)
 			wg.Go(func() {
-				vote := slashing.Attestation{Source: round, Target: round + 1, Root: eth2.Root{i}}
-				outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Key: bls.PublicKey{9}, Vote: vote}})
+				outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Key: bls.PublicKey{9}, Vote: votes[kind]}})
 				switch {
 				case err != nil || len(outcomes) != 1 || outcomes[0].Err != nil:
 					t.Errorf("caller %d: %v, %v", i, outcomes, err)
-				case outcomes[0].Standing == vote:
-					winners.Add(1)
+				case outcomes[0].Standing == votes[kind]:
+					winners[kind].Add(1)
 				}
 			})
 		}
 		wg.Wait()
-		if n := winners.Load(); n != 1 {
-			t.Errorf("round %d: %d of %d conflicting claims recorded, want exactly 1", round, n, racers)
+		for kind := range winners {
+			if n := winners[kind].Load(); n != 1 {
+				t.Errorf("round %d: %d of %d conflicting claims of kind %d recorded, want exactly 1", round, n, racers/len(winners), kind)
+			}
 		}
 	}
 }

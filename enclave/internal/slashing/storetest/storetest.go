@@ -83,6 +83,7 @@ func testSteps(t *testing.T, p Place) {
 		claim, want slashing.Vote
 	}{
 		{"source above target, nothing on record", a(6, 5, 1), nil},
+		{"an unknown root, nothing on record", slashing.Attestation{Source: 5, Target: 6, RootUnknown: true}, nil},
 		{"first vote", a(5, 6, 1), a(5, 6, 1)},
 		{"the same again", a(5, 6, 1), a(5, 6, 1)},
 		{"another root", a(5, 6, 2), a(5, 6, 1)},
@@ -91,11 +92,14 @@ func testSteps(t *testing.T, p Place) {
 		{"surrounds", a(4, 7, 3), a(5, 6, 1)},
 		{"older", a(4, 5, 3), a(5, 6, 1)},
 		{"source above target, new target", a(8, 7, 3), a(5, 6, 1)},
+		{"an unknown root", slashing.Attestation{Source: 5, Target: 7, RootUnknown: true}, a(5, 6, 1)},
 		{"next target", a(5, 7, 3), a(5, 7, 3)},
 		{"the one before again", a(5, 6, 1), a(5, 7, 3)},
 		{"next source", a(9, 9, 0), a(9, 9, 0)},
 		{"surrounded is below", a(9, 8, 4), a(9, 9, 0)},
+		{"a block with an unknown root, nothing on record", slashing.Block{RootUnknown: true}, nil},
 		{"first block", b(0, 0), b(0, 0)},
+		{"a block with an unknown root", slashing.Block{Slot: 1, RootUnknown: true}, b(0, 0)},
 		{"same slot, another root", b(0, 1), b(0, 0)},
 		{"next slot", b(1, 1), b(1, 1)},
 		{"same block again", b(1, 1), b(1, 1)},

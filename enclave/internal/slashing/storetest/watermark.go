@@ -87,6 +87,16 @@ func testHighWatermark(t *testing.T, p Place) {
 	}
 	checkAll(t, l, []slashing.Claim{{Key: one, Vote: a(10)}, {Key: one, Vote: b(10)}, {Key: other, Vote: a(10)}}, a(10), b(10), a(10))
 
+	alone := slashing.HighWatermark{Slot: 15, Epoch: slashing.MaxHeight} // a key's own, of blocks, with none of all keys
+	setHigh(t, l, []bls.PublicKey{one}, alone)
+	above(one, b(16), alone)
+	checkAll(t, l, []slashing.Claim{{Key: one, Vote: b(15)}, {Key: one, Vote: a(16)}, {Key: other, Vote: b(16)}}, b(15), a(16), b(16))
+	alone = slashing.HighWatermark{Slot: slashing.MaxHeight, Epoch: 17} // and of attestations
+	setHigh(t, l, []bls.PublicKey{one}, alone)
+	above(one, a(18), alone)
+	checkAll(t, l, []slashing.Claim{{Key: one, Vote: a(17)}, {Key: one, Vote: b(16)}, {Key: other, Vote: a(18)}}, a(17), b(16), a(18))
+	setHigh(t, l, []bls.PublicKey{one}, slashing.NoHighWatermark())
+
 	all := slashing.HighWatermark{Slot: 20, Epoch: slashing.MaxHeight}
 	setHigh(t, l, nil, all)
 	checkAll(t, l, []slashing.Claim{{Key: one, Vote: b(20)}, {Key: one, Vote: a(21)}}, b(20), a(21))
@@ -143,15 +153,17 @@ func testHighWatermarkStays(t *testing.T, p Place) {
 func testHighWatermarkRace(t *testing.T, p Place) {
 	l := ledger(t, p)
 	for round := range uint64(5) {
-		high := slashing.HighWatermark{Slot: slashing.MaxHeight, Epoch: 1000 * round}
+		high := slashing.HighWatermark{Slot: 1000 * round, Epoch: 1000 * round}
 		ctx, stop := context.WithCancel(t.Context())
-		var set sync.WaitGroup
 		var signing sync.WaitGroup
 		isSet := make(chan struct{})
 		for key := range byte(4) {
 			signing.Go(func() {
-				for target := high.Epoch + 1; ctx.Err() == nil && target < high.Epoch+900; target++ {
-					vote := slashing.Attestation{Target: target, Root: eth2.Root{key}}
+				for height := high.Epoch + 1; ctx.Err() == nil && height < high.Epoch+900; height++ {
+					var vote slashing.Vote = slashing.Attestation{Target: height, Root: eth2.Root{key}}
+					if key%2 == 0 {
+						vote = slashing.Block{Slot: height, Root: eth2.Root{key}}
+					}
 					after := closed(isSet)
 					outcomes, err := l.Advance(ctx, []slashing.Claim{{Key: bls.PublicKey{key}, Vote: vote}})
 					switch {
@@ -159,18 +171,15 @@ func testHighWatermarkRace(t *testing.T, p Place) {
 					case err != nil || len(outcomes) != 1:
 						t.Errorf("%v, %v", outcomes, err)
 					case outcomes[0].Permits(vote) && after:
-						t.Errorf("target %d was permitted above the high watermark %d", target, high.Epoch)
+						t.Errorf("%+v was permitted above the high watermark %d", vote, high.Epoch)
 					case outcomes[0].Above != nil:
 						return
 					}
 				}
 			})
 		}
-		set.Go(func() {
-			setHigh(t, l, nil, high)
-			close(isSet)
-		})
-		set.Wait()
+		setHigh(t, l, nil, high)
+		close(isSet)
 		signing.Wait()
 		stop()
 		setHigh(t, l, nil, slashing.NoHighWatermark())
