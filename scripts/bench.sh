@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures the running signer, each phase for the time given, then the slashing stores; further arguments go to build/bench (-h lists
-# them). Then runs every benchmark of the tree, and compares the parts of each with its first part.
+# Measures the running signer, each phase for the time given, then attested TLS, then the slashing stores; further arguments go to
+# build/bench (-h lists them). Then runs every benchmark of the tree, and compares the parts of each with its first part.
 set -eu
 time=$1
 shift
@@ -28,15 +28,17 @@ rm -f "$out.part"
 echo
 echo "ratios, each part against the first of its benchmark:"
 awk '
+	/^pkg:/ { package = $2 } # other packages have benchmarks of the same names
 	/^Benchmark.*ns\/op/ {
 		name = $1
 		sub(/-[0-9]+$/, "", name)
 		slash = index(name, "/")
 		if (!slash) next
-		group = substr(name, 1, slash - 1)
+		what = substr(name, 10, slash - 10)
+		group = package " " what
 		for (i = 2; i < NF; i++) if ($(i + 1) == "ns/op") ns = $i
 		if (!(group in first)) { first[group] = ns; label[group] = substr(name, slash + 1); next }
-		printf "  %-28s %s takes %.2f times as long as %s\n", substr(group, 10), substr(name, slash + 1), ns / first[group], label[group]
+		printf "  %-28s %s takes %.2f times as long as %s\n", what, substr(name, slash + 1), ns / first[group], label[group]
 		found = 1
 	}
 	END { if (!found) print "  none: no benchmark has parts" }

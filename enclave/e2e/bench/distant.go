@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 )
 
@@ -25,7 +26,7 @@ type distant struct {
 	most   int // connections of the burst
 
 	d      *database
-	proxy  *toxiproxy
+	proxy  *rig.Toxiproxy
 	name   string // of the database
 	burst  *burst
 	steady *phase
@@ -34,7 +35,11 @@ type distant struct {
 }
 
 func (f *distant) prepare(ctx context.Context) (err error) {
-	if f.proxy, err = startToxiproxy(ctx); err != nil {
+	f.proxy, err = rig.StartToxiproxy(ctx, ".")
+	if errors.Is(err, rig.ErrNoToxiproxy) {
+		return missingError{err}
+	}
+	if err != nil {
 		return err
 	}
 	if f.d, err = startDatabase(ctx); err != nil {
@@ -43,11 +48,15 @@ func (f *distant) prepare(ctx context.Context) (err error) {
 	if f.name, err = f.d.newCounted(ctx); err != nil {
 		return err
 	}
-	address, err := f.proxy.delayed(ctx, f.d.Address(), distance)
+	between, err := f.proxy.Proxy(ctx, "delayed", f.d.Address())
 	if err != nil {
 		return err
 	}
-	f.site.database = f.d.PlainURL(address, f.name)
+	late := rig.Toxic{Type: "latency", Stream: "downstream", Attributes: map[string]int{"latency": int(distance.Milliseconds())}}
+	if err := between.Poison(ctx, late); err != nil {
+		return err
+	}
+	f.site.database = f.d.PlainURL(between.Address, f.name)
 	v, err := f.site.start(ctx, "signer-distant", f.keyDir, f.keys, false)
 	if err != nil {
 		return err
@@ -105,7 +114,7 @@ func (f *distant) stop() error {
 		failures = append(failures, f.burst.server.stop())
 	}
 	if f.proxy != nil {
-		failures = append(failures, f.proxy.process.Terminate())
+		failures = append(failures, f.proxy.Terminate())
 	}
 	if f.d != nil {
 		failures = append(failures, f.d.Stop())

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,7 +16,13 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is the program itself where a test starts it in a role.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == simulatedRole || os.Args[1] == floodRole) {
+		os.Exit(start(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // served runs jobs against a handler over two connections.
 func served(t *testing.T, handler http.HandlerFunc, jobs []job) (*run, error) {

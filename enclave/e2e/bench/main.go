@@ -1,8 +1,9 @@
 // Command bench measures the real signer: what a signature costs in it, against the bare BLS signature in the same run.
 //
 // It starts the product's binaries beside it over keys of its own, drives them with a bounded closed loop, and prints
-// ratios. Then it measures the slashing stores over database servers of its own, and the signer with a distant one. It
-// fails if any request is not answered as it should be; a figure that misses its target is only reported.
+// ratios. Then it measures attested TLS at a signer with a software security module, in processes of its own; the slashing stores
+// over database servers of its own; and the signer with a distant one. It fails if any request is not answered as it should be; a
+// figure that misses its target is only reported.
 package main
 
 import (
@@ -22,7 +23,7 @@ import (
 
 func main() { os.Exit(start(os.Args[1:], os.Stdout, os.Stderr)) }
 
-const allFigures = "plain,attested,latency,batches,memory,burst,postgres,distant,dynamodb"
+const allFigures = "plain,attested,latency,batches,memory,burst,handshake,rotation,flood,postgres,distant,dynamodb"
 
 type options struct {
 	binaries string
@@ -33,8 +34,34 @@ type options struct {
 	burst    int
 }
 
+// The roles of the processes that the command starts of itself, as their first argument.
+const (
+	simulatedRole = "simulated-signer"
+	floodRole     = "flood"
+)
+
 // start is the whole command; it returns the exit code.
 func start(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch {
+	case len(args) > 0 && args[0] == simulatedRole:
+		err = runSimulated(ctx, args[1:], stderr)
+	case len(args) > 0 && args[0] == floodRole:
+		err = runFlood(ctx, args[1:], stdout, stderr)
+	default:
+		return measure(ctx, args, stdout, stderr)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// measure is the command that people run; it returns the exit code.
+func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -51,8 +78,6 @@ func start(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if err := bench(ctx, o, stdout, stderr); err != nil {
 		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 1

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// part is figures about one slashing store. Parts are measured after everything else: what their database servers do cannot be
-// told apart from what strangers do to the machine. stop is called once, whatever failed
-// before.
+// part is figures about attested TLS or one slashing store. Parts are measured after everything else: what their servers do cannot be
+// told apart from what strangers do to the machine. stop is called once, whatever failed before.
 type part interface {
 	prepare(ctx context.Context) error
 	repeat(ctx context.Context, window time.Duration) error

@@ -71,7 +71,7 @@ func TestPlanParts(t *testing.T) {
 	}{
 		{"plain", nil},
 		{"dynamodb,postgres", []string{"postgres", "dynamodb"}},
-		{allFigures, []string{"postgres", "distant", "dynamodb"}},
+		{allFigures, []string{"handshake", "rotation", "flood", "postgres", "distant", "dynamodb"}},
 	} {
 		p := &plan{options: options{figures: test.figures}}
 		p.planParts("", nil)

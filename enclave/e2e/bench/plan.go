@@ -146,7 +146,11 @@ func (p *plan) prepareMany(ctx context.Context) error {
 }
 
 func (p *plan) planParts(dir string, keys []bls.PublicKey) {
+	at := func(name string) string { return filepath.Join(p.site.dir, name) }
 	for _, s := range []*section{
+		{name: "handshake", part: &handshakes{dir: at("handshake"), chain: p.chain}},
+		{name: "rotation", part: &rotations{dir: at("rotation"), chain: p.chain, size: connections, repeats: p.repeats}},
+		{name: "flood", part: &floods{dir: at("flood"), chain: p.chain}},
 		{name: "postgres", part: &recording{chain: p.chain}},
 		{name: "distant", part: &distant{site: p.site, chain: p.chain, keyDir: dir, keys: keys, most: p.burst}},
 		{name: "dynamodb", part: &dynamo{voters: voters{chain: p.chain}}},

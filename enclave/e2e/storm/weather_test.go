@@ -4,18 +4,23 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 // fault is something that a network does.
 type fault struct {
 	name   string
-	toxics func() []toxic // none: nobody answers at all
-	bites  bool           // nothing can be recorded meanwhile
+	toxics func() []rig.Toxic // none: nobody answers at all
+	bites  bool               // nothing can be recorded meanwhile
 }
 
 func faults() []fault {
-	one := func(kind, stream string, attributes map[string]int) func() []toxic {
-		return func() []toxic { return []toxic{{kind, stream, attributes}} }
+	toxic := func(kind, stream string, attributes map[string]int) rig.Toxic {
+		return rig.Toxic{Type: kind, Stream: stream, Attributes: attributes}
+	}
+	one := func(kind, stream string, attributes map[string]int) func() []rig.Toxic {
+		return func() []rig.Toxic { return []rig.Toxic{toxic(kind, stream, attributes)} }
 	}
 	upTo := func(n int) map[string]int { return map[string]int{"bytes": 1 + rand.IntN(n)} }
 	return []fault{
@@ -23,11 +28,11 @@ func faults() []fault {
 		{"reset", one("reset_peer", "downstream", map[string]int{"timeout": 0}), true},
 		{"half-open: answers vanish", one("timeout", "downstream", map[string]int{"timeout": 0}), true},
 		{"half-open: requests vanish", one("timeout", "upstream", map[string]int{"timeout": 0}), true},
-		{"cut within an answer", func() []toxic { return []toxic{{"limit_data", "downstream", upTo(3000)}} }, false},
-		{"cut within a request", func() []toxic { return []toxic{{"limit_data", "upstream", upTo(3000)}} }, false},
+		{"cut within an answer", func() []rig.Toxic { return []rig.Toxic{toxic("limit_data", "downstream", upTo(3000))} }, false},
+		{"cut within a request", func() []rig.Toxic { return []rig.Toxic{toxic("limit_data", "upstream", upTo(3000))} }, false},
 		{"late", one("latency", "downstream", map[string]int{"latency": 500, "jitter": 500}), false},
-		{"narrow", func() []toxic {
-			return []toxic{{"bandwidth", "upstream", map[string]int{"rate": 1}}, {"bandwidth", "downstream", map[string]int{"rate": 1}}}
+		{"narrow", func() []rig.Toxic {
+			return []rig.Toxic{toxic("bandwidth", "upstream", map[string]int{"rate": 1}), toxic("bandwidth", "downstream", map[string]int{"rate": 1})}
 		}, false},
 	}
 }
@@ -37,8 +42,8 @@ func faults() []fault {
 func TestWeather(t *testing.T) {
 	t.Parallel()
 	eachServer(t, func(t *testing.T, p place) {
-		proxy := startToxiproxy(t).newProxy(t, p.server)
-		o := open(t, p.at(proxy.address, 1))
+		proxy := newProxy(t, p.server)
+		o := open(t, p.at(proxy.Address, 1))
 		all := faults()
 		rounds := max(len(all), *kills/10)
 		var slowest time.Duration
