@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures the running signer, each phase for the time given, then attested TLS, then the slashing stores; further arguments go to
+# Measures the running signer, each phase for the time given, then attested TLS, the slashing stores and the parent's forwarder; further arguments go to
 # build/bench (-h lists them). Then runs every benchmark of the tree, and compares the parts of each with its first part.
 set -eu
 time=$1
@@ -9,6 +9,8 @@ mkdir -p build
 
 if [ "$(uname -s)" = Linux ]; then
 	build/bench -dir build -time "$time" "$@"
+	echo
+	build/relay
 else
 	echo "the running signer is measured on Linux only: the figures come from its process clocks"
 fi

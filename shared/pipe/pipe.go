@@ -40,10 +40,11 @@ type Counts struct {
 	BToA int64
 }
 
-// buffers are as large as the most that a vsock takes in one call.
-//
+// bufferSize is the most that a vsock takes in one call.
+const bufferSize = vsock.MaxWrite
+
 //nolint:gochecknoglobals // a pool has no state that anyone can see
-var buffers = sync.Pool{New: func() any { return new([vsock.MaxWrite]byte) }}
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // Join copies from a to b and from b to a until both have ended, and closes both. An end of one
 // direction is passed on as a half-close while the other goes on. A failure of either direction, the

@@ -5,8 +5,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-
-	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 )
 
 // source reads a connection into buffers of the pool, one for each read.
@@ -16,7 +14,7 @@ type source struct {
 
 	// The outcome of take, which is made once: a function made for each read would be garbage for each read.
 	take func(fd uintptr) bool
-	buf  *[vsock.MaxWrite]byte
+	buf  *[bufferSize]byte
 	n    int
 	err  error
 }
@@ -32,7 +30,7 @@ func newSource(c net.Conn) *source {
 }
 
 // read waits until there is something to read. The buffer, unless it is nil, is the caller's to put back. An error means that nothing was read; io.EOF is the end.
-func (s *source) read() (buf *[vsock.MaxWrite]byte, n int, err error) {
+func (s *source) read() (buf *[bufferSize]byte, n int, err error) {
 	if s.raw == nil {
 		buf = takeBuffer()
 		n, err = s.conn.Read(buf[:])
@@ -71,6 +69,6 @@ func (s *source) takeReadable(fd uintptr) bool {
 	return true
 }
 
-func takeBuffer() *[vsock.MaxWrite]byte {
-	return buffers.Get().(*[vsock.MaxWrite]byte)
+func takeBuffer() *[bufferSize]byte {
+	return buffers.Get().(*[bufferSize]byte)
 }

@@ -149,12 +149,15 @@ func (s *signer) shipLogs(context.Context) error {
 
 func (s *signer) openEgress(context.Context) error {
 	routes := s.cfg.TEE.Routes()
-	dialer, err := egress.New(routes, s.options.Platform.TEE.Network, s.registry)
+	dialer, err := egress.New(routes, s.options.Platform.TEE.Network, egressLimits(s.cfg.Parent.Egress), s.registry)
 	if err != nil {
 		return err
 	}
 	s.dialer = dialer
-	s.log.Info("egress", zap.Int("routes", len(routes)))
+	s.log.Info("egress", zap.Int("routes", len(routes)), zap.Bool("forwarders", s.inEnclave()))
+	if s.inEnclave() {
+		return s.openForwarders()
+	}
 	return nil
 }
 

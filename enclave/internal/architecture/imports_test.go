@@ -121,7 +121,7 @@ func TestSharedImportsLittle(t *testing.T) {
 var libraries = []string{
 	"enclave/internal/eth2", "enclave/internal/bls", "enclave/internal/problem", "enclave/internal/secret",
 	"enclave/internal/pgurl",
-	"parent/internal/lines", "parent/internal/streak", "parent/internal/supervisor", "parent/internal/accept",
+	"parent/internal/lines", "parent/internal/logging", "parent/internal/streak", "parent/internal/supervisor", "parent/internal/accept",
 }
 
 // composers put rooms together.
@@ -138,6 +138,7 @@ var doors = []struct{ from, to, why string }{
 	{"enclave/internal/connect", "enclave/internal/api", "the proxy beside a client takes requests in as the signer does"},
 	{"enclave/internal/certs", "enclave/internal/nsm", "a certificate is made around a document, which has a type"},
 	{"parent/internal/egress", "parent/internal/forward", "bytes are moved in one place"},
+	{"parent/internal/egress", "parent/internal/resolve", "a route leads where its host's name leads now"},
 	{"parent/internal/ingress", "parent/internal/forward", "bytes are moved in one place"},
 }
 

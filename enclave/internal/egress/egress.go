@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,7 +20,20 @@ import (
 type Dialer struct {
 	table   table
 	network vsock.Network
+	limits  Limits
 	counts  counts
+}
+
+// Limits bound each route on this side as the parent bounds it on the other.
+type Limits struct {
+	// MaxConnections is how many connections live at a time, those that are being dialled among them.
+	MaxConnections int
+	// ConnectTimeout bounds a dial to the parent, whatever the caller's context says.
+	ConnectTimeout time.Duration
+	// IdleTimeout ends a forwarded connection through which nothing passed in either direction. 0: no limit.
+	IdleTimeout time.Duration
+	// HalfOpenTimeout does so once one direction has ended. 0: no limit of its own.
+	HalfOpenTimeout time.Duration
 }
 
 // endpoint is a host as its route names it, lower case and without a final dot, and a port.
@@ -32,8 +46,8 @@ func (e endpoint) String() string { return net.JoinHostPort(e.host, strconv.Itoa
 
 // New makes a dialer that goes to the parent, [vsock.CIDParent], on the port of the route, and nowhere else.
 // A table in which a name, an endpoint or a vsock port stands twice is an error.
-func New(routes []wire.Route, network vsock.Network, r prometheus.Registerer) (*Dialer, error) {
-	t, err := newTable(routes)
+func New(routes []wire.Route, network vsock.Network, limits Limits, r prometheus.Registerer) (*Dialer, error) {
+	t, err := newTable(routes, limits.MaxConnections)
 	if err != nil {
 		return nil, fmt.Errorf("egress routes: %w", err)
 	}
@@ -45,11 +59,12 @@ func New(routes []wire.Route, network vsock.Network, r prometheus.Registerer) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Dialer{table: t, network: network, counts: counts}, nil
+	return &Dialer{table: t, network: network, limits: limits, counts: counts}, nil
 }
 
 // DialContext connects to address, "host:port" with a port in digits; network is tcp, tcp4 or tcp6. Names are not
-// resolved here but looked up in the route table as they are; one without a route gives a [*NoRouteError].
+// resolved here but looked up in the route table as they are; one without a route gives a [*NoRouteError], a route that has all the
+// connections it may have a [*FullError].
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":
@@ -67,12 +82,30 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		d.counts.refused.Inc()
 		return nil, &NoRouteError{Host: to.host, Port: to.port, known: d.table.known}
 	}
-	c, err := d.network.Dial(ctx, vsock.CIDParent, route.VsockPort)
-	d.counts.dialed(route.Name, err)
+	c, err := d.dial(ctx, route)
 	if err != nil {
-		return nil, fmt.Errorf("egress route %s to %v: %w", route.Name, to, err)
+		return nil, err // and not a Conn that holds a nil
 	}
 	return c, nil
+}
+
+// dial connects to a route's port of the parent, if the route may have one more connection.
+func (d *Dialer) dial(ctx context.Context, r *route) (*conn, error) {
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		d.counts.dials.WithLabelValues(r.Name, string(full)).Inc()
+		return nil, &FullError{Route: r.Name, Limit: d.limits.MaxConnections}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.limits.ConnectTimeout)
+	defer cancel()
+	c, err := d.network.Dial(ctx, vsock.CIDParent, r.VsockPort)
+	d.counts.dialed(r.Name, err)
+	if err != nil {
+		<-r.slots
+		return nil, fmt.Errorf("egress route %s to %v: %w", r.Name, r.to, err)
+	}
+	return &conn{Conn: c, slots: r.slots}, nil
 }
 
 func parseEndpoint(address string) (endpoint, error) {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +19,8 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testLimits = Limits{MaxConnections: 2, ConnectTimeout: 10 * time.Second, IdleTimeout: 10 * time.Minute, HalfOpenTimeout: time.Minute}
 
 // parent notes where it was dialled.
 type parent struct {
@@ -67,7 +68,7 @@ func TestDialContext(t *testing.T) {
 				}
 				accepted <- err
 			}()
-			d, err := New(testRoutes(), p, prometheus.NewRegistry())
+			d, err := New(testRoutes(), p, testLimits, prometheus.NewRegistry())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,11 +101,19 @@ func TestDialContextRefuses(t *testing.T) {
 		{"tcp", ":5432", `address ":5432" names no host`},
 		{"tcp", "", `address "" is not host:port`},
 		{"udp", "db.internal:5432", `egress to "db.internal:5432": network "udp" is not TCP`},
+		{"tcp6", "[::1]:5432", "no egress route to [::1]:5432" + known},
+		{"tcp4", "169.254.169.254:80", "no egress route to 169.254.169.254:80" + known},
+		{"tcp", "[2001:db8::2]:443", "no egress route to [2001:db8::2]:443" + known},
+		{"tcp", "[2001:db8::1%eth0]:443", "no egress route to [2001:db8::1%eth0]:443" + known},
+		{"udp6", "[2001:db8::1]:443", `network "udp6" is not TCP`},
+		{"ip4:icmp", "db.internal", `network "ip4:icmp" is not TCP`},
 		{"unix", "/run/x", `network "unix" is not TCP`},
+		{"unixgram", "@db.internal:5432", `network "unixgram" is not TCP`},
+		{"", "db.internal:5432", `network "" is not TCP`},
 	} {
 		t.Run(tc.network+" "+tc.address, func(t *testing.T) {
 			p, registry := &parent{}, prometheus.NewRegistry()
-			d, err := New(testRoutes(), p, registry)
+			d, err := New(testRoutes(), p, testLimits, registry)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +143,7 @@ func TestNoRouteError(t *testing.T) {
 		{nil, "no egress route to x:1; there are no routes; "},
 		{many, "h18:1, h19:1 and 5 more; "},
 	} {
-		d, err := New(tc.routes, &parent{}, prometheus.NewRegistry())
+		d, err := New(tc.routes, &parent{}, testLimits, prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +176,7 @@ func TestNewRefuses(t *testing.T) {
 		{"vsock port 9000 belongs to the enclave's init", func(r *wire.Route) { r.VsockPort = wire.PortInitHeartbeat }},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
-			d, err := New(with(tc.change), &parent{}, prometheus.NewRegistry())
+			d, err := New(with(tc.change), &parent{}, testLimits, prometheus.NewRegistry())
 			if d != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, %v", d, err)
 			}
@@ -177,17 +186,17 @@ func TestNewRefuses(t *testing.T) {
 
 func TestNewRefusesARegistryInUse(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	if _, err := New(nil, &parent{}, registry); err != nil {
+	if _, err := New(nil, &parent{}, testLimits, registry); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := New(nil, &parent{}, registry); d != nil || err == nil || !strings.Contains(err.Error(), "register egress metrics") {
+	if d, err := New(nil, &parent{}, testLimits, registry); d != nil || err == nil || !strings.Contains(err.Error(), "register egress metrics") {
 		t.Errorf("got %v, %v", d, err)
 	}
 }
 
 func TestFailedDial(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	d, err := New(testRoutes(), &parent{}, registry)
+	d, err := New(testRoutes(), &parent{}, testLimits, registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +217,7 @@ func TestContextIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	d, err := New(testRoutes(), p, prometheus.NewRegistry())
+	d, err := New(testRoutes(), p, testLimits, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,36 +225,6 @@ func TestContextIsKept(t *testing.T) {
 	cancel()
 	if _, err := d.DialContext(ctx, "tcp", "db.internal:5432"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestLockdown(t *testing.T) {
-	transport, resolver := http.DefaultTransport, net.DefaultResolver //nolint:forbidigo // to see that they come back
-	restore := Lockdown()
-	defer restore()
-
-	for name, client := range map[string]*http.Client{
-		"default": {},
-		"clone":   {Transport: http.DefaultTransport.(*http.Transport).Clone()}, //nolint:forbidigo // as libraries do
-	} {
-		_, err := client.Get("http://example.com/secret")
-		if err == nil || !strings.Contains(err.Error(), "egress is locked: example.com:80 is wanted through http.DefaultTransport") {
-			t.Errorf("%s client: %v", name, err)
-		}
-	}
-	_, err := net.DefaultResolver.LookupHost(t.Context(), "forgotten.example.com")
-	if err == nil || !strings.Contains(err.Error(), "lookup forgotten.example.com") || !strings.Contains(err.Error(), "egress is locked") {
-		t.Errorf("lookup: %v", err)
-	}
-	var plain net.Dialer
-	_, err = plain.DialContext(t.Context(), "tcp", "forgotten.example.com:443")
-	if err == nil || !strings.Contains(err.Error(), "lookup forgotten.example.com") || !strings.Contains(err.Error(), "egress is locked") {
-		t.Errorf("plain dialer: %v", err)
-	}
-
-	restore()
-	if http.DefaultTransport != transport || net.DefaultResolver != resolver { //nolint:forbidigo // to see that they came back
-		t.Error("not restored")
 	}
 }
 

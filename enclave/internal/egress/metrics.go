@@ -11,6 +11,7 @@ type outcome string
 const (
 	connected outcome = "connected"
 	failed    outcome = "failed"
+	full      outcome = "full" // not tried: the route has all the connections it may have
 )
 
 // counts are labelled with names from the route table, never with a host that somebody asked for.
@@ -32,8 +33,9 @@ func newCounts(r prometheus.Registerer, routes ...string) (counts, error) {
 		}),
 	}
 	for _, route := range routes {
-		c.dials.WithLabelValues(route, string(connected))
-		c.dials.WithLabelValues(route, string(failed))
+		for _, o := range []outcome{connected, failed, full} {
+			c.dials.WithLabelValues(route, string(o))
+		}
 	}
 	for _, collector := range []prometheus.Collector{c.dials, c.refused} {
 		if err := r.Register(collector); err != nil {

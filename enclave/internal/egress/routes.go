@@ -30,14 +30,33 @@ func (e *NoRouteError) Error() string {
 	return fmt.Sprintf("no egress route to %v; %s; tee.egress in the configuration names them", endpoint{e.Host, e.Port}, has)
 }
 
+// FullError refuses a connection to a route that has all the connections it may have.
+type FullError struct {
+	Route string
+	Limit int
+}
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("egress route %s: all %d connections are taken (parent.egress.max_connections)", e.Route, e.Limit)
+}
+
+// route is one line of the table.
+type route struct {
+	wire.Route
+	to    endpoint
+	slots chan struct{} // holds one element for each connection that lives or is being dialled
+}
+
 // table finds routes; it is never changed once made.
 type table struct {
-	routes map[endpoint]wire.Route
+	routes map[endpoint]*route
+	order  []*route // as configured
 	known  []string // its endpoints, sorted
 }
 
-func newTable(routes []wire.Route) (table, error) {
-	t := table{routes: make(map[endpoint]wire.Route, len(routes))}
+// newTable allows each route so many connections.
+func newTable(routes []wire.Route, connections int) (table, error) {
+	t := table{routes: make(map[endpoint]*route, len(routes))}
 	names, ports := map[string]bool{}, map[uint32]string{}
 	for i, r := range routes {
 		to := endpoint{host: canonicalHost(r.Host), port: r.Port}
@@ -53,7 +72,9 @@ func newTable(routes []wire.Route) (table, error) {
 		if other, taken := ports[r.VsockPort]; taken {
 			return table{}, fmt.Errorf("route %q: vsock port %d is of route %q too", r.Name, r.VsockPort, other)
 		}
-		names[r.Name], ports[r.VsockPort], t.routes[to] = true, r.Name, r
+		line := &route{Route: r, to: to, slots: make(chan struct{}, connections)}
+		names[r.Name], ports[r.VsockPort], t.routes[to] = true, r.Name, line
+		t.order = append(t.order, line)
 		t.known = append(t.known, to.String())
 	}
 	slices.Sort(t.known)
