@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 )
 
 var (
@@ -39,12 +37,6 @@ type Counts struct {
 	AToB int64
 	BToA int64
 }
-
-// bufferSize is the most that a vsock takes in one call.
-const bufferSize = vsock.MaxWrite
-
-//nolint:gochecknoglobals // a pool has no state that anyone can see
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // Join copies from a to b and from b to a until both have ended, and closes both. An end of one
 // direction is passed on as a half-close while the other goes on. A failure of either direction, the
@@ -165,18 +157,16 @@ func (j *joint) copyAndClose(dst, src Conn) int64 {
 
 func (j *joint) copy(dst, src Conn) (int64, error) {
 	from := newSource(src)
+	defer from.release()
 	var total int64
 	for {
-		buf, n, err := from.read()
-		if n > 0 {
+		b, err := from.read()
+		if err == nil {
 			j.passed()
 			var written int
-			written, err = dst.Write(buf[:n])
+			written, err = dst.Write(b)
 			total += int64(written)
 			j.passed()
-		}
-		if buf != nil {
-			buffers.Put(buf)
 		}
 		if errors.Is(err, io.EOF) {
 			return total, nil

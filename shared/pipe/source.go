@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// source reads a connection into buffers of the pool, one for each read.
+// source reads a connection into a buffer that it holds while there is something to read.
 type source struct {
 	conn net.Conn
-	raw  syscall.RawConn // nil if conn is no socket: it reads into a buffer that it holds while it waits
+	raw  syscall.RawConn // nil if conn is no socket: it holds its buffer while it waits, too
+	buf  *buffer         // nil while it waits
 
 	// The outcome of take, which is made once: a function made for each read would be garbage for each read.
 	take func(fd uintptr) bool
-	buf  *[bufferSize]byte
 	n    int
 	err  error
 }
@@ -29,32 +29,33 @@ func newSource(c net.Conn) *source {
 	return s
 }
 
-// read waits until there is something to read. The buffer, unless it is nil, is the caller's to put back. An error means that nothing was read; io.EOF is the end.
-func (s *source) read() (buf *[bufferSize]byte, n int, err error) {
+// read waits until there is something to read, and returns it; it is valid until the next call. An error means that nothing was read;
+// io.EOF is the end.
+func (s *source) read() ([]byte, error) {
 	if s.raw == nil {
-		buf = takeBuffer()
-		n, err = s.conn.Read(buf[:])
+		s.hold()
+		n, err := s.conn.Read(s.buf[:])
 		if n > 0 {
 			err = nil // it comes again
 		}
-		return buf, n, err
+		return s.buf[:n], err
 	}
-	s.buf, s.n, s.err = nil, 0, nil
+	s.n, s.err = 0, nil
 	if err := s.raw.Read(s.take); err != nil { // closed, or a deadline
-		return s.buf, 0, err
+		return nil, err
 	}
 	switch {
 	case s.err != nil:
-		return s.buf, 0, os.NewSyscallError("read", s.err)
+		return nil, os.NewSyscallError("read", s.err)
 	case s.n == 0:
-		return s.buf, 0, io.EOF
+		return nil, io.EOF
 	}
-	return s.buf, s.n, nil
+	return s.buf[:s.n], nil
 }
 
 // takeReadable reads what is there. False has it called again once there is something.
 func (s *source) takeReadable(fd uintptr) bool {
-	s.buf = takeBuffer()
+	s.hold()
 	for {
 		s.n, s.err = syscall.Read(int(fd), s.buf[:])
 		if s.err != syscall.EINTR { //nolint:errorlint // an errno as the system call gave it
@@ -62,13 +63,22 @@ func (s *source) takeReadable(fd uintptr) bool {
 		}
 	}
 	if s.err == syscall.EAGAIN { //nolint:errorlint // as above
-		buffers.Put(s.buf)
-		s.buf = nil
+		s.release()
 		return false
 	}
 	return true
 }
 
-func takeBuffer() *[bufferSize]byte {
-	return buffers.Get().(*[bufferSize]byte)
+func (s *source) hold() {
+	if s.buf == nil {
+		s.buf = buffers.take()
+	}
+}
+
+// release gives the buffer back. What was read is not valid any more.
+func (s *source) release() {
+	if s.buf != nil {
+		buffers.put(s.buf)
+		s.buf = nil
+	}
 }
