@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/dynamodb/dynamodbtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
@@ -19,7 +20,26 @@ import (
 type remoteStore struct {
 	settings string   // of anti_slashing
 	port     int      // of the server, on localhost
-	secrets  []string // which the parent must not see
+	routes   string   // beside the store's, as YAML
+	secrets  []string // which must not go to the server in clear
+}
+
+// routePort is the vsock port of the route to a store.
+const routePort = 8001
+
+// configure writes what a simulated split with this store needs, and returns the configuration.
+func (s remoteStore) configure(t *testing.T, dir, sockets string, ports []int) string {
+	t.Helper()
+	config := splitWorld(t, dir, sockets, ports)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, config, strings.NewReplacer(
+		fmt.Sprintf("backend: sqlite, sqlite: {path: %s/slashing.sqlite}", dir), s.settings,
+		"tee: {", fmt.Sprintf("tee: {egress: [{name: store, host: localhost, port: %d, vsock_port: %d, plain: true}%s], ", s.port, routePort, s.routes),
+	).Replace(string(text)))
+	return config
 }
 
 func postgresStore(t *testing.T) remoteStore {
@@ -71,25 +91,16 @@ func TestStoreBehindTheParent(t *testing.T) {
 	if testing.Short() { // databases are services
 		return
 	}
-	const routePort = 8001
-	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore, "dynamodb": dynamodbStore} {
+	withAgent := func(t *testing.T) remoteStore { return behindAgent(t, newPodAgent(t, time.Hour)) }
+	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore, "dynamodb": withAgent} {
 		t.Run(name, func(t *testing.T) {
 			store, dir, ports := make(t), shortDir(t), freePorts(t, 4)
 			enclaveSide, parentSide := filepath.Join(dir, "e"), filepath.Join(dir, "p")
 			var configs []string
 			for _, side := range []string{parentSide, enclaveSide} {
-				config := splitWorld(t, dir, side, ports)
-				text, err := os.ReadFile(config)
-				if err != nil {
-					t.Fatal(err)
-				}
-				writeFile(t, config, strings.NewReplacer(
-					fmt.Sprintf("backend: sqlite, sqlite: {path: %s/slashing.sqlite}", dir), store.settings,
-					"tee: {", fmt.Sprintf("tee: {egress: [{name: store, host: localhost, port: %d, vsock_port: %d, plain: true}], ", store.port, routePort),
-				).Replace(string(text)))
-				configs = append(configs, config)
+				configs = append(configs, store.configure(t, dir, side, ports))
 			}
-			r := record(t, enclaveSide, parentSide, routePort)
+			r := record(t, enclaveSide, parentSide, routePort, agentPort)
 			start(t, "containment-chamber-enclave-proxy", "run", "-c", configs[0])
 			signer := start(t, "containment-chamber", "server", "-c", configs[1])
 			awaitReady(t, newClient(t), fmt.Sprintf("http://127.0.0.1:%d", ports[0]), signer)

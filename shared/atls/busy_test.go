@@ -157,6 +157,9 @@ func TestClose(t *testing.T) {
 		if _, err := get(t, rt, "https://signer:9443/"); err == nil || err.Error() != "attested TLS: the transport is closed" {
 			t.Errorf("after the end: %v", err)
 		}
+		if _, err := get(t, rt, "https://signer:9444/"); err == nil || err.Error() != "attested TLS: the transport is closed" {
+			t.Errorf("another server after the end: %v", err)
+		}
 		rt.Close()
 	})
 }

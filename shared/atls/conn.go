@@ -17,6 +17,9 @@ type conn struct {
 	http    *http.ClientConn
 	retires time.Time // takes no new requests from then on; until start it is when the proof ends
 	retired atomic.Bool
+	// calls are the round trips that have not returned. Package http counts a request as done when its answer has arrived, which may be
+	// before the caller has it, and a connection that is closed between the two takes the answer along.
+	calls atomic.Int64
 
 	// The pool's mutex guards these. They are nil until start.
 	idle, retire, end *time.Timer
@@ -34,7 +37,28 @@ func (c *conn) start() {
 
 // reserve takes a place for one request. It looks at the clock too: timers stand still while a machine sleeps.
 func (c *conn) reserve() bool {
-	return !c.retired.Load() && c.pool.server.verifier.Now().Before(c.retires) && c.http.Reserve() == nil
+	if c.retired.Load() || !c.pool.server.verifier.Now().Before(c.retires) {
+		return false
+	}
+	c.calls.Add(1)
+	if c.http.Reserve() != nil {
+		c.returned()
+		return false
+	}
+	return true
+}
+
+// roundTrip uses a place that was reserved.
+func (c *conn) roundTrip(req *http.Request) (*http.Response, error) {
+	defer c.returned()
+	return c.http.RoundTrip(req)
+}
+
+func (c *conn) returned() {
+	c.calls.Add(-1)
+	if c.retired.Load() {
+		c.closeIfIdle()
+	}
 }
 
 // discard keeps new requests away, and closes the connection as soon as there are none.
@@ -44,7 +68,7 @@ func (c *conn) discard() {
 }
 
 func (c *conn) closeIfIdle() {
-	if c.http.InFlight() == 0 {
+	if c.calls.Load() == 0 && c.http.InFlight() == 0 {
 		c.close()
 	}
 }
@@ -61,8 +85,8 @@ func (c *conn) stateChanged(*http.ClientConn) {
 	case c.http.Err() != nil:
 		c.gone()
 		return
-	case c.http.InFlight() == 0 && c.retired.Load():
-		c.close()
+	case c.retired.Load():
+		c.closeIfIdle()
 		return
 	}
 	c.pool.mu.Lock()

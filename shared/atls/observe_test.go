@@ -132,10 +132,12 @@ func TestObserve(t *testing.T) {
 		"another root":    {honest.address, stranger.observing(), atls.CheckDocument},
 		"not a named set": {honest.address, named, atls.CheckPolicy},
 	} {
-		_, err := atls.Observe(t.Context(), test.address, test.options, nil)
-		if e, ok := errors.AsType[*atls.Error](err); !ok || e.Check != test.check {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := atls.Observe(t.Context(), test.address, test.options, nil)
+			if e, ok := errors.AsType[*atls.Error](err); !ok || e.Check != test.check {
+				t.Error(err)
+			}
+		})
 	}
 	o.Policy.Proof = "none"
 	if _, err := atls.Observe(t.Context(), honest.address, o, nil); err == nil || !strings.Contains(err.Error(), `proof: "none"`) {

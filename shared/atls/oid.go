@@ -1,6 +1,7 @@
 package atls
 
 import (
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
@@ -18,25 +19,27 @@ func Extension(document []byte) pkix.Extension {
 	return pkix.Extension{Id: OID(), Value: value}
 }
 
-// documentIn returns the document of the one extension that may hold it.
-func documentIn(extensions []pkix.Extension) ([]byte, error) {
+// Document returns the attestation document in a certificate, as it came from the NSM. Nothing of it, or of the certificate, is verified:
+// that is for [attestation.Verify] and a [ClientConfig]. It is an error if the certificate has no attestation extension, more than one, one
+// that is critical, or one that is no OCTET STRING.
+func Document(c *x509.Certificate) ([]byte, error) {
 	var found []pkix.Extension
-	for _, e := range extensions {
+	for _, e := range c.Extensions {
 		if e.Id.Equal(OID()) {
 			found = append(found, e)
 		}
 	}
 	switch {
 	case len(found) == 0:
-		return nil, errors.New("the certificate holds none: the server is not attested")
+		return nil, errors.New("the certificate holds no attestation document: the server is not attested")
 	case len(found) > 1:
-		return nil, errors.New("the certificate holds more than one")
+		return nil, errors.New("the certificate holds more than one attestation extension")
 	case found[0].Critical:
-		return nil, errors.New("marked critical")
+		return nil, errors.New("the attestation extension is marked critical")
 	}
 	var document []byte
 	if rest, err := asn1.Unmarshal(found[0].Value, &document); err != nil || len(rest) > 0 {
-		return nil, errors.New("not one DER OCTET STRING")
+		return nil, errors.New("the attestation extension is not one DER OCTET STRING")
 	}
 	return document, nil
 }

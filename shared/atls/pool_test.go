@@ -2,9 +2,9 @@ package atls_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,57 +129,54 @@ func TestServerCloses(t *testing.T) {
 			}
 		}}
 	}, func(t *testing.T, _ *signer, rt *atls.Transport, _ *clock) {
-		answers(t, rt, "1")
-		for _, c := range open {
-			c.Close()
+		begun := time.Now()
+		for _, number := range []string{"1", "2", "3", "4"} { // more than may be open at once
+			answers(t, rt, number)
+			for _, c := range open {
+				c.Close()
+			}
+			synctest.Wait()
 		}
-		synctest.Wait()
-		answers(t, rt, "2")
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("waited %v for connections that were gone", took)
+		}
 	})
 }
 
-// TestLostRequests: what was lost after it was sent is sent again only if that does no harm.
-func TestLostRequests(t *testing.T) {
-	for name, test := range map[string]struct {
-		method string
-		header http.Header
-		want   int // requests that arrive
-	}{
-		"GET":                  {http.MethodGet, nil, 2},
-		"POST":                 {http.MethodPost, nil, 1},
-		"POST that may repeat": {http.MethodPost, http.Header{"Idempotency-Key": nil}, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var mu sync.Mutex
-			arrived := 0
-			virtual(t, func() *signer {
-				arrived = 0
-				return &signer{handler: func(_ http.ResponseWriter, r *http.Request) {
-					mu.Lock()
-					defer mu.Unlock()
-					if arrived++; arrived == 1 {
-						connectionOf(r).Close()
-						panic(http.ErrAbortHandler)
-					}
-				}}
-			}, func(t *testing.T, _ *signer, rt *atls.Transport, _ *clock) {
-				req, err := http.NewRequestWithContext(t.Context(), test.method, "https://signer:9443/", strings.NewReader("body"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for name, values := range test.header {
-					req.Header[name] = values
-				}
-				res, err := rt.RoundTrip(req)
-				if err == nil {
-					res.Body.Close()
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				if arrived != test.want || (err == nil) != (test.want > 1) {
-					t.Errorf("%d requests arrived, want %d, error %v", arrived, test.want, err)
-				}
-			})
-		})
-	}
+// TestAnswersInFull: a connection with an answer that is still being read is not idle, and is closed afterwards if its time has come.
+func TestAnswersInFull(t *testing.T) {
+	var closed *endings
+	var release chan struct{}
+	virtual(t, func() *signer {
+		closed, release = new(endings), make(chan struct{})
+		return &signer{state: closed.watch, handler: func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "half ")
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+			_, _ = io.WriteString(w, "whole")
+		}}
+	}, func(t *testing.T, _ *signer, rt *atls.Transport, _ *clock) {
+		body := make(chan string)
+		go func() {
+			text, err := get(t, rt, "https://signer:9443/")
+			if err != nil {
+				t.Error(err)
+			}
+			body <- text
+		}()
+		wait(10 * time.Minute) // longer than an idle connection is kept
+		rt.CloseIdleConnections()
+		wait(50*time.Minute - 20*time.Second) // half a minute before the proof's end has passed
+		close(release)
+		if got := <-body; got != "half whole" {
+			t.Errorf("got %q", got)
+		}
+		wait(time.Second)
+		if n := closed.n.Load(); n != 1 {
+			t.Errorf("%d connections closed after the answer, want 1", n)
+		}
+	})
 }

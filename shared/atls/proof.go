@@ -56,14 +56,23 @@ func Exporter(state *tls.ConnectionState) (out [32]byte, err error) {
 	return out, nil
 }
 
-// prove asks for a proof over a connection whose certificate was accepted, and returns the peer with it.
+// ErrNotFetched is found with [errors.Is] when a server gave no document although it may have one: the connection was lost or too slow, or
+// the answer was 429 or 5xx, which is what a busy enclave says. Unlike an [*Error] it is no judgement of the server, and asking again
+// is sensible.
+var ErrNotFetched = errors.New("could not be fetched")
+
+// prove asks for a proof over a connection whose certificate was accepted, and returns the peer with it. The error is an [*Error] of
+// CheckProof, or ErrNotFetched.
 func (v *verifier) prove(ctx context.Context, rt http.RoundTripper, address string, state *tls.ConnectionState, peer Peer) (Peer, error) {
 	var nonce [NonceSize]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	raw, err := fetchDocument(ctx, rt, &url.URL{
 		Scheme: "https", Host: address, Path: WellKnownPath, RawQuery: "nonce=" + hex.EncodeToString(nonce[:]),
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotFetched):
+		return Peer{}, fmt.Errorf("attested TLS: the proof %w", err)
+	case err != nil:
 		return Peer{}, &Error{CheckProof, err}
 	}
 	proved, err := v.checkProof(raw, nonce[:], state, peer)
@@ -103,7 +112,7 @@ func (v *verifier) checkProof(raw, nonce []byte, state *tls.ConnectionState, pee
 	return peer, nil
 }
 
-// fetchDocument gets a document, and nothing that is larger than one.
+// fetchDocument gets a document, and nothing that is larger than one. The error may be ErrNotFetched.
 func fetchDocument(ctx context.Context, rt http.RoundTripper, from *url.URL) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), nil)
 	if err != nil {
@@ -112,15 +121,17 @@ func fetchDocument(ctx context.Context, rt http.RoundTripper, from *url.URL) ([]
 	req.Header.Set("Accept", MediaType)
 	res, err := rt.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", WellKnownPath, err)
+		return nil, fmt.Errorf("%w: get %s: %w", ErrNotFetched, WellKnownPath, err)
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, attestation.MaxDocument+1))
-	switch {
+	switch code := res.StatusCode; {
 	case err != nil:
-		return nil, fmt.Errorf("get %s: %w", WellKnownPath, err)
-	case res.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("get %s: status %d: %.200q", WellKnownPath, res.StatusCode, raw)
+		return nil, fmt.Errorf("%w: get %s: %w", ErrNotFetched, WellKnownPath, err)
+	case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
+		return nil, fmt.Errorf("%w: get %s: status %d: %.200q", ErrNotFetched, WellKnownPath, code, raw)
+	case code != http.StatusOK:
+		return nil, fmt.Errorf("get %s: status %d: %.200q", WellKnownPath, code, raw)
 	case len(raw) > attestation.MaxDocument:
 		return nil, fmt.Errorf("get %s: more than %d bytes, too many for a document", WellKnownPath, attestation.MaxDocument)
 	}

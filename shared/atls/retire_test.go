@@ -111,6 +111,43 @@ func TestRetirement(t *testing.T) {
 	})
 }
 
+// TestRetirementWaitsForAll: the first of two requests that ends takes no connection from the other.
+func TestRetirementWaitsForAll(t *testing.T) {
+	var release map[string]chan struct{}
+	virtual(t, func() *signer {
+		release = map[string]chan struct{}{"/a": make(chan struct{}), "/b": make(chan struct{})}
+		return &signer{handler: func(_ http.ResponseWriter, r *http.Request) { <-release[r.URL.Path] }}
+	}, func(t *testing.T, _ *signer, rt *atls.Transport, _ *clock) {
+		done := make(chan error, 2)
+		for path := range release {
+			go func() { done <- post(t, rt, "https://signer:9443"+path) }()
+		}
+		wait(time.Hour - 20*time.Second) // no new ones any more
+		for _, path := range []string{"/a", "/b"} {
+			close(release[path])
+			if err := <-done; err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			wait(time.Second)
+		}
+	})
+}
+
+// post sends what is not sent again.
+func post(t *testing.T, rt http.RoundTripper, url string) error {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("body"))
+	if err != nil {
+		t.Error(err)
+		return err
+	}
+	res, err := rt.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
 // TestIdleRetirement: it need not be asked for anything to be closed.
 func TestIdleRetirement(t *testing.T) {
 	var closed *endings

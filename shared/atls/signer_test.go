@@ -171,12 +171,11 @@ func documentOf(c tls.Certificate) []byte {
 	if err != nil {
 		return nil
 	}
-	for _, e := range leaf.Extensions {
-		if e.Id.Equal(atls.OID()) {
-			return e.Value[4:] // tag, and a length of three bytes
-		}
+	document, err := atls.Document(leaf)
+	if err != nil {
+		return nil
 	}
-	return nil
+	return document
 }
 
 // transport talks to signers, each under the options given for it.

@@ -65,7 +65,8 @@ func NewTransport(o TransportOptions) (*Transport, error) {
 // maxTries is how often a request is sent at most, if connections are lost before it is on its way.
 const maxTries = 3
 
-// RoundTrip implements [http.RoundTripper]. The error is an [*Error] if the server was refused. A request that was lost
+// RoundTrip implements [http.RoundTripper]. The error is an [*Error] if the server was refused; one that could give no proof at this time is
+// not refused, and the error is ErrNotFetched. A request that was lost
 // with its connection is sent again over another if nothing of it was sent, if it does nothing but read (RFC 9110, section 9.2.1), or if
 // its header has an entry Idempotency-Key.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -80,7 +81,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		var sent atomic.Bool // the hook may run when the request has failed already
 		trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
-		res, err := c.http.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+		res, err := c.roundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 		if err == nil {
 			return res, nil
 		}

@@ -1,9 +1,12 @@
 package atls_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,7 +14,6 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
-	"github.com/unforeseen-consequences/containment-chamber/shared/attestation/issuer"
 )
 
 // both runs a test over each version of HTTP.
@@ -90,11 +92,12 @@ func TestNewTransportRefuses(t *testing.T) {
 	empty := a.options()
 	empty.Policy = attestation.Policy{}
 	for words, o := range map[string]atls.TransportOptions{
-		"no server is named":            {},
-		"server signer: attested TLS: ": {Servers: map[string]atls.Options{"good": a.options(), "signer": empty}},
-		"trust: no store is named":      {Servers: map[string]atls.Options{"signer": {Trust: &atls.Trust{Name: "x"}}}},
-		`trust: name ""`:                {Servers: map[string]atls.Options{"signer": {Trust: &atls.Trust{Store: &atls.TrustStore{Path: "x"}}}}},
-		"policy allows no measurements": {Servers: map[string]atls.Options{"signer": empty}},
+		"no server is named":                                    {},
+		"server signer: attested TLS: ":                         {Servers: map[string]atls.Options{"good": a.options(), "signer": empty}},
+		"trust: no store is named":                              {Servers: map[string]atls.Options{"signer": {Trust: &atls.Trust{Name: "x"}}}},
+		"server signer: attested TLS: trust: no store is named": {Servers: map[string]atls.Options{"signer": {Trust: &atls.Trust{Store: &atls.TrustStore{}, Name: "x"}}}},
+		`trust: name ""`:                                        {Servers: map[string]atls.Options{"signer": {Trust: &atls.Trust{Store: &atls.TrustStore{Path: "x"}}}}},
+		"policy allows no measurements":                         {Servers: map[string]atls.Options{"signer": empty}},
 	} {
 		if tr, err := atls.NewTransport(o); tr != nil || err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("got %v, %v, want %q", tr != nil, err, words)
@@ -102,50 +105,25 @@ func TestNewTransportRefuses(t *testing.T) {
 	}
 }
 
-// TestProofRefused: nothing but the request for the proof is ever sent to a server that does not prove itself.
-func TestProofRefused(t *testing.T) {
+// TestServerName: a name is sent for whoever routes by it, although nothing is verified by it; an address is no name.
+func TestServerName(t *testing.T) {
 	a := newAuthority(t)
-	text := func(status int, kind, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", kind)
-			w.WriteHeader(status)
-			w.Write([]byte(body)) //nolint:errcheck // the client's affair
+	named := make(chan string, 1)
+	address := server{config: func(c *tls.Config) {
+		c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			named <- hello.ServerName
+			return nil, nil //nolint:nilnil // the configuration stays
 		}
+	}}.start(t, a)
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
 	}
-	for name, test := range map[string]struct {
-		signer signer
-		words  string
-	}{
-		"no endpoint":         {signer{answer: http.NotFound}, "status 404"},
-		"overloaded":          {signer{answer: text(503, "application/json", `{"message":"later"}`)}, `status 503: "{\"message\":\"later\"}"`},
-		"redirect":            {signer{answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }}, "status 302"},
-		"no document":         {signer{answer: text(200, "application/cose", "x")}, "decoding: envelope"},
-		"too much":            {signer{answer: text(200, "application/cose", strings.Repeat("x", 1<<20))}, "too many for a document"},
-		"other type":          {signer{answer: text(200, "text/html", "x")}, `type "text/html", want application/cose`},
-		"other connection":    {signer{proof: func(b *atls.Binding) { b.Exporter[0] ^= 1 }}, "speaks of another connection than this one"},
-		"other key":           {signer{proof: func(b *atls.Binding) { b.SPKI[0] ^= 1 }}, "another key than the certificate's"},
-		"certificate's word":  {signer{proof: func(b *atls.Binding) { b.Purpose, b.Exporter = atls.PurposeCertificate, [32]byte{} }}, `binding: the document is for purpose "certificate", want "proof"`},
-		"other nonce":         {signer{issued: func(p *issuer.Payload) { p.Nonce[0] ^= 1 }}, "not the one that was asked for"},
-		"no nonce":            {signer{issued: func(p *issuer.Payload) { p.Nonce = nil }}, "nonce: absent"},
-		"no user data":        {signer{issued: func(p *issuer.Payload) { p.UserData = nil }}, "binding: the document has no user_data"},
-		"public key":          {signer{issued: func(p *issuer.Payload) { p.PublicKey = []byte{1} }}, "holds a public key, which is for KMS"},
-		"other image":         {signer{issued: func(p *issuer.Payload) { p.PCRs = map[int]attestation.PCR{0: {9}, 1: {2}, 2: {3}} }}, "policy: measurements refused"},
-		"debug mode":          {signer{issued: func(p *issuer.Payload) { p.PCRs = map[int]attestation.PCR{0: {}, 1: {}, 2: {}} }}, "debug mode"},
-		"other configuration": {signer{proof: func(b *atls.Binding) { b.Config[0] ^= 1 }}, "policy: configuration refused"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := test.signer
-			s.authority = a
-			s.handler = func(http.ResponseWriter, *http.Request) { t.Error("a request arrived") }
-			s.start(t)
-			o := a.perConnection()
-			o.Policy.ConfigDigest = &[48]byte{7}
-			o.OnVerified = func(p atls.Peer) { t.Errorf("verified %+v", p) }
-			_, err := get(t, transport(t, map[string]atls.Options{s.address: o}), "https://"+s.address+"/")
-			e, ok := errors.AsType[*atls.Error](err)
-			if !ok || e.Check != atls.CheckProof || !strings.Contains(err.Error(), test.words) {
-				t.Errorf("got %v, want %q", err, test.words)
-			}
-		})
+	for asked, want := range map[string]string{"signer.example:9443": "signer.example", "192.0.2.1:9443": "", "[2001:db8::1]:9443": ""} {
+		if _, err := atls.Observe(t.Context(), asked, a.options(), dial); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-named; got != want {
+			t.Errorf("%s: the name %q was sent, want %q", asked, got, want)
+		}
 	}
 }

@@ -91,6 +91,24 @@ func TestTrustStore(t *testing.T) {
 	}
 }
 
+// TestTrustTellsAbsentFromZero: a register that the document does not hold is another than one that holds nothing.
+func TestTrustTellsAbsentFromZero(t *testing.T) {
+	s := newStore(t)
+	absent := map[int]attestation.PCR{0: {1}, 1: {2}, 2: {3}}
+	zero := map[int]attestation.PCR{0: {1}, 1: {2}, 2: {3}, 16: {}}
+	for name, test := range map[string]struct{ was, is map[int]attestation.PCR }{"absent": {absent, zero}, "zero": {zero, absent}} {
+		if err := s.Remember(name, seen(test.was, "")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Check(name, &attestation.Document{PCRs: test.was}, ""); err != nil {
+			t.Error(err)
+		}
+		if err := s.Check(name, &attestation.Document{PCRs: test.is}, ""); !errors.As(err, new(*atls.TrustError)) {
+			t.Errorf("remembered as %s, and is not: %v", name, err)
+		}
+	}
+}
+
 func TestTrustErrorIsReadable(t *testing.T) {
 	s := newStore(t)
 	if err := s.Remember("signer", seen(whole, "0.1.0")); err != nil {
@@ -154,26 +172,28 @@ func TestTrustFileRefused(t *testing.T) {
 		make  func(path string) error
 		words string
 	}{
-		"readable by others": {write(text, 0o644), "has mode 0644, want 0600"},
-		"writable by group":  {write(text, 0o620), "has mode 0620"},
-		"symbolic link":      {func(path string) error { return os.Symlink(good.Path, path) }, "is a symbolic link"},
-		"directory":          {func(path string) error { return os.Mkdir(path, 0o700) }, "is no regular file"},
-		"pipe":               {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "is no regular file"},
-		"empty":              {write(nil, 0o600), "damaged: unexpected end of JSON input"},
-		"cut off":            {write(text[:len(text)/2], 0o600), "damaged:"},
-		"trailing":           {write(append([]byte{}, append(text, '\n')...), 0o600), "not in the form in which it was written"},
-		"too large":          {write(make([]byte, 1<<20+1), 0o600), "larger than 1048576 bytes"},
-		"newer":              {write(swap(`"version": 1`, `"version": 2`), 0o600), "version 2 is of a newer release, this one knows 1"},
-		"version 0":          {write(swap(`"version": 1`, `"version": 0`), 0o600), "not in the form"},
-		"from the future":    {write(swap("2026-03-01T12:00:00Z", "2026-03-01T12:00:31Z"), 0o600), `signer "signer": was first seen at 2026-03-01T12:00:31Z, which is in the future`},
-		"from 1999":          {write(swap("2026-03-01T12:00:00Z", "1999-03-01T12:00:00Z"), 0o600), "damaged: first_seen is 1999"},
-		"another zone":       {write(swap("12:00:00Z", "12:00:00+01:00"), 0o600), "not in the form"},
-		"short register":     {write(swap(`"PCR16": "07`, `"PCR16": "`), 0o600), "damaged: PCR16: register value has 94 characters"},
-		"upper case":         {write(swap(`"PCR16"`, `"pcr16"`), 0o600), "not in the form"},
-		"unknown register":   {write(swap(`"PCR16"`, `"PCR17"`), 0o600), "not in the form"},
-		"zero PCR0":          {write(swap(`"PCR0": "01`, `"PCR0": "00`), 0o600), "damaged: PCR0 is missing or zero"},
-		"no name":            {write(swap(`"name": "signer"`, `"name": ""`), 0o600), `signer "": trust: name ""`},
-		"one flipped digit":  {write(swap(`"PCR3": "04`, `"PCR3": "0G`), 0o600), "damaged: PCR3"},
+		"readable by others":   {write(text, 0o644), "has mode 0644, want 0600"},
+		"writable by group":    {write(text, 0o620), "has mode 0620"},
+		"symbolic link":        {func(path string) error { return os.Symlink(good.Path, path) }, "is a symbolic link"},
+		"directory":            {func(path string) error { return os.Mkdir(path, 0o700) }, "is no regular file"},
+		"pipe":                 {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "is no regular file"},
+		"empty":                {write(nil, 0o600), "damaged: unexpected end of JSON input"},
+		"cut off":              {write(text[:len(text)/2], 0o600), "damaged:"},
+		"trailing":             {write(append([]byte{}, append(text, '\n')...), 0o600), "not in the form in which it was written"},
+		"too large":            {write(make([]byte, 1<<20+1), 0o600), "larger than 1048576 bytes"},
+		"newer":                {write(swap(`"version": 1`, `"version": 2`), 0o600), "version 2 is of a newer release, this one knows 1"},
+		"version 0":            {write(swap(`"version": 1`, `"version": 0`), 0o600), "not in the form"},
+		"from the future":      {write(swap("2026-03-01T12:00:00Z", "2026-03-01T12:00:31Z"), 0o600), `signer "signer": was first seen at 2026-03-01T12:00:31Z, which is in the future`},
+		"from 1999":            {write(swap("2026-03-01T12:00:00Z", "1999-03-01T12:00:00Z"), 0o600), "damaged: first_seen is 1999"},
+		"another zone":         {write(swap("12:00:00Z", "12:00:00+01:00"), 0o600), "not in the form"},
+		"fraction of a second": {write(swap("12:00:00Z", "11:59:59.5Z"), 0o600), "damaged: first_seen is 2026-03-01T11:59:59.5Z"},
+		"long build":           {write(swap(`"build": "0.1.0"`, `"build": "`+strings.Repeat("x", 129)+`"`), 0o600), "damaged: build of 129 bytes"},
+		"short register":       {write(swap(`"PCR16": "07`, `"PCR16": "`), 0o600), "damaged: PCR16: register value has 94 characters"},
+		"upper case":           {write(swap(`"PCR16"`, `"pcr16"`), 0o600), "not in the form"},
+		"unknown register":     {write(swap(`"PCR16"`, `"PCR17"`), 0o600), "not in the form"},
+		"zero PCR0":            {write(swap(`"PCR0": "01`, `"PCR0": "00`), 0o600), "damaged: PCR0 is missing or zero"},
+		"no name":              {write(swap(`"name": "signer"`, `"name": ""`), 0o600), `signer "": trust: name ""`},
+		"one flipped digit":    {write(swap(`"PCR3": "04`, `"PCR3": "0G`), 0o600), "damaged: PCR3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)

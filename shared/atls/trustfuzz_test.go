@@ -2,6 +2,8 @@ package atls
 
 import (
 	"bytes"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,4 +47,16 @@ func FuzzParseTrust(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTrustFileIsNotWrittenTooLarge to be read again.
+func TestTrustFileIsNotWrittenTooLarge(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	all := map[string]TrustRecord{}
+	for i := range 5000 {
+		all[strconv.Itoa(i)] = TrustRecord{PCRs: attestation.Measurements{0: {1}, 1: {2}, 2: {3}}, FirstSeen: now}
+	}
+	if text, err := marshalTrust(all); err == nil || text != nil || !strings.Contains(err.Error(), "5000 signers do not fit into 1048576 bytes") {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
 }

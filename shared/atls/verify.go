@@ -36,7 +36,7 @@ func (v *verifier) verify(state tls.ConnectionState) (Peer, error) {
 	if err := checkCertificate(cert, now); err != nil {
 		return Peer{}, &Error{CheckCertificate, err}
 	}
-	raw, err := documentIn(cert.Extensions)
+	raw, err := Document(cert)
 	if err != nil {
 		return Peer{}, &Error{CheckExtension, err}
 	}

@@ -39,7 +39,7 @@ type Status struct {
 	// Evidence is what its document proved when it was last fetched without an error; nil if it never was.
 	Evidence *Evidence
 	Fetched  time.Time // when that was
-	// Err is why the latest look failed, nil if it did not. It may be an [*Error].
+	// Err is why the latest look failed, nil if it did not. It may be an [*Error], or ErrNotFetched.
 	Err   error
 	Since time.Time // when the first of the looks failed that have failed without a break; zero if the latest did not
 }

@@ -204,10 +204,16 @@ func TestNewWatcherRefuses(t *testing.T) {
 		`URL "https://signer/x"`:                 {"a": {URL: "https://signer/x", Options: good}},
 		`URL "https://signer?x"`:                 {"a": {URL: "https://signer?x", Options: good}},
 		`URL "https://"`:                         {"a": {URL: "https://", Options: good}},
+		`URL "https://a signer"`:                 {"a": {URL: "https://a signer", Options: good}},
 		`URL "ftp://signer"`:                     {"a": {URL: "ftp://signer", Options: good}},
 	} {
 		if w, err := atls.NewWatcher(atls.WatcherOptions{Servers: servers}); w != nil || err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("got %v, %v, want %q", w != nil, err, words)
+		}
+	}
+	for _, address := range []string{"https://signer:9443", "http://signer:9000"} { // the API, or the health port
+		if _, err := atls.NewWatcher(atls.WatcherOptions{Servers: map[string]atls.Watched{"a": {URL: address, Options: good}}}); err != nil {
+			t.Error(err)
 		}
 	}
 }

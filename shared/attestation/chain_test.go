@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,10 @@ func TestForeignRoot(t *testing.T) {
 		raw, _ := hostile{cert: at(leaf, func(c *x509.Certificate) { c.Subject.CommonName = "i-1-enc2." + region + ".aws" })}.make(t)
 		doc, err := attestation.Verify(raw, attestation.Options{Now: now})
 		refusedAt(t, doc, err, attestation.StepChain, words)
+		_, err = attestation.Verify(raw, attestation.Options{Roots: []*x509.Certificate{other}, Now: now})
+		if err == nil || strings.Contains(err.Error(), "not compiled in") {
+			t.Errorf("a root of our own is no question of partitions: %v", err)
+		}
 	}
 }
 
@@ -180,14 +185,37 @@ func TestNotBeforeIsTheLatestBeginning(t *testing.T) {
 	}
 }
 
+// TestClockBehind: a clock is forgiven that is a little behind, whichever certificate begins last.
 func TestClockBehind(t *testing.T) {
-	raw, trusted := hostile{}.make(t)
-	begin := now.Add(-3 * time.Second)
-	for _, behind := range []time.Duration{0, time.Second, attestation.Leeway} {
-		if _, err := attestation.Verify(raw, attestation.Options{Roots: []*x509.Certificate{trusted}, Now: begin.Add(-behind)}); err != nil {
-			t.Errorf("%v behind: %v", behind, err)
+	for place := root; place <= leaf; place++ {
+		begin := now.Add(-time.Second)
+		raw, trusted := hostile{cert: at(place, func(c *x509.Certificate) { c.NotBefore = begin })}.make(t)
+		for _, behind := range []time.Duration{0, time.Second, attestation.Leeway} {
+			if _, err := attestation.Verify(raw, attestation.Options{Roots: []*x509.Certificate{trusted}, Now: begin.Add(-behind)}); err != nil {
+				t.Errorf("%v behind %s: %v", behind, placeNames[place], err)
+			}
+		}
+		doc, err := attestation.Verify(raw, attestation.Options{Roots: []*x509.Certificate{trusted}, Now: begin.Add(-attestation.Leeway - time.Millisecond)})
+		refusedAt(t, doc, err, attestation.StepChain, "is before")
+	}
+}
+
+// TestLocalClock is that of a caller who names no time, with the age measured by it too.
+func TestLocalClock(t *testing.T) {
+	begin := time.Now()
+	h := hostile{
+		cert: func(_ int, c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = begin.Add(-time.Hour), begin.Add(time.Hour)
+		},
+		fields: func(f *issuer.Fields) { f.Timestamp = uint64(begin.UnixMilli()) },
+	}
+	raw, trusted := h.make(t)
+	cache := attestation.NewCache(1)
+	for range 2 {
+		for _, verify := range []func([]byte, attestation.Options) (*attestation.Document, error){attestation.Verify, cache.Verify} {
+			if _, err := verify(raw, attestation.Options{Roots: []*x509.Certificate{trusted}, MaxAge: 10 * time.Minute}); err != nil {
+				t.Error(err)
+			}
 		}
 	}
-	doc, err := attestation.Verify(raw, attestation.Options{Roots: []*x509.Certificate{trusted}, Now: begin.Add(-attestation.Leeway - time.Millisecond)})
-	refusedAt(t, doc, err, attestation.StepChain, "is before")
 }

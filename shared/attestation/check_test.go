@@ -32,6 +32,8 @@ func debugIn(register int) *attestation.PolicyError {
 func TestPolicyCheckRegisters(t *testing.T) {
 	without := other(1, pcr{})
 	delete(without, 1)
+	roleless := other(3, pcr{})
+	delete(roleless, 3)
 	all := measurements{0: {1}, 1: {2}, 2: {3}, 3: {4}}
 	sets := func(m ...measurements) (out []set) {
 		for _, m := range m {
@@ -64,6 +66,9 @@ func TestPolicyCheckRegisters(t *testing.T) {
 		}},
 		"absent PCR16": {sets(measurements{0: {1}, 16: {7}}), image, &attestation.PolicyError{
 			Differences: []attestation.Difference{{Register: 16, Want: pcr{7}, Absent: true}},
+		}},
+		"absent PCR3 is not no role": {sets(measurements{0: {1}, 3: {}}), roleless, &attestation.PolicyError{
+			Differences: []attestation.Difference{{Register: 3, Absent: true}},
 		}},
 		"closest is the second": {sets(measurements{0: {9}, 1: {9}}, measurements{0: {8}, 1: {2}}, measurements{0: {7}}), image, &attestation.PolicyError{
 			Set: 1, Differences: []attestation.Difference{{Register: 0, Want: pcr{8}, Got: pcr{1}}},

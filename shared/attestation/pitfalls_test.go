@@ -143,6 +143,10 @@ func TestEncodingsRefused(t *testing.T) {
 		"duplicate of an unknown field": {hostile{payload: with(2, "\x61x\xf6\x61x\xf6")}, `duplicate key "x"`},
 		"duplicate, nested deeper":      {hostile{payload: with(1, "\x61x\x81\xa2\x61y\x01\x61y\x02")}, `duplicate key "y"`},
 		"chunked certificate":           {hostile{payload: with(1, "\x61x\x5f\xff")}, "chunked byte string"},
+		"reserved byte of an array":     {hostile{payload: with(1, "\x61x\x9c\xff")}, "cannot begin an item"},
+		"reserved byte of a string":     {hostile{payload: with(1, "\x61x\x5c")}, "cannot begin an item"},
+		"break in a definite array":     {hostile{payload: with(1, "\x61x\x82\x01\xff")}, "cannot begin an item"},
+		"break in a definite map":       {hostile{payload: with(1, "\x61x\xa1\xff")}, "cannot begin an item"},
 		"65 fields":                     {hostile{payload: func([]byte) []byte { return append([]byte{0xb8, 65}, pairs(65)...) }}, "map of more than 64"},
 		"huge array":                    {hostile{payload: with(1, "\x61x\x9b\xff\xff\xff\xff\xff\xff\xff\xff")}, "0 left"},
 		"huge text":                     {hostile{payload: with(1, "\x61x\x7a\xff\xff\xff\xff")}, "bytes expected"},
@@ -152,6 +156,27 @@ func TestEncodingsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			doc, err := verify(t, test.h, attestation.Options{})
 			refusedAt(t, doc, err, attestation.StepDecoding, test.words)
+		})
+	}
+}
+
+// TestTypesRefused puts well-formed values of other types where a decoder that only looked at their bytes would read a document.
+func TestTypesRefused(t *testing.T) {
+	payload := func(old, replacement string) hostile { return hostile{payload: replace(t, old, replacement)} }
+	for name, test := range map[string]struct {
+		h     hostile
+		words string
+	}{
+		"negative timestamp":    {payload("\x69timestamp\x1b", "\x69timestamp\x3b"), "timestamp: is of type negative integer, want integer"},
+		"registers in an array": {payload("\x64pcrs\xa3", "\x64pcrs\x86"), "pcrs: is of type array, want map"},
+		"register as text":      {payload("\x01\x58\x30\x02", "\x01\x78\x30\x02"), "pcrs: register 1 is a text of 48 bytes"},
+		"bundle in a map":       {payload("\x68cabundle\x84", "\x68cabundle\xa2"), "cabundle: is of type map, want array"},
+		"nonce false":           {payload("\x65nonce\xf6", "\x65nonce\xf4"), "nonce: is of type simple value"},
+		"nonce 22":              {payload("\x65nonce\xf6", "\x65nonce\x16"), "nonce: is of type integer"}, // the number of null
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc, err := verify(t, test.h, attestation.Options{})
+			refusedAt(t, doc, err, attestation.StepSyntax, test.words)
 		})
 	}
 }
@@ -197,6 +222,10 @@ func TestShapesAccepted(t *testing.T) {
 				return bytes.Replace(b, []byte("\x6apublic_key"), []byte("\xff\x6apublic_key"), 1)
 			}},
 			func(d *attestation.Document) bool { return len(d.CABundle) == 4 },
+		},
+		"leaf without basic constraints": {
+			hostile{cert: at(leaf, func(c *x509.Certificate) { c.BasicConstraintsValid = false })},
+			func(d *attestation.Document) bool { return d.ModuleID != "" },
 		},
 		"no RSA key": { // a public key is any bytes
 			hostile{fields: func(f *issuer.Fields) { f.PublicKey = []byte{0} }},

@@ -72,6 +72,7 @@ func TestPayloadRefused(t *testing.T) {
 		"huge string":                   {payload(func([]byte) []byte { return []byte("\x5b\xff\xff\xff\xff\xff\xff\xff\xff") }), attestation.StepDecoding, "bytes expected"},
 		"33 certificates":               {fields(func(f *issuer.Fields) { f.CABundle = make([][]byte, 33) }), attestation.StepDecoding, "more than 32"},
 		"too large":                     {fields(func(f *issuer.Fields) { f.ModuleID = string(make([]byte, 16<<10)) }), attestation.StepSize, "bytes, want 1 to 16"},
+		"payload one byte too large":    {payload(func(b []byte) []byte { return append(b, make([]byte, 16<<10+1-len(b))...) }), attestation.StepSize, "payload: 16385 bytes, want 1 to 16384"},
 		"empty payload":                 {payload(func([]byte) []byte { return nil }), attestation.StepSize, "payload: 0 bytes"},
 		"no map":                        {payload(func([]byte) []byte { return []byte{0x80} }), attestation.StepSyntax, "type array, want map"},
 		"integer key":                   {payload(with(1, "\x01\xf6")), attestation.StepSyntax, "key 1 is not text"},

@@ -29,7 +29,7 @@ func (Kernel) Dial(ctx context.Context, cid, port uint32) (Conn, error) {
 func (Kernel) Listen(port uint32) (net.Listener, error) {
 	l, err := vsock.ListenContextID(CIDAny, port, nil)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on vsock port %d: taken; vsock has one name space per host, so another parent or enclave process runs here: %w", port, err)
+		return nil, fmt.Errorf("listen on vsock port %d, of which a host has one for all its containers: %w", port, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on vsock port %d: %w", port, err)

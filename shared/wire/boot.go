@@ -18,6 +18,8 @@ const DigestSize = 48
 // the enclave answers the configuration with [Acknowledgement]. From then on the enclave sends a
 // [Heartbeat] every [HeartbeatEvery] and the parent answers each.
 //
+// A conversation of its own, on another connection, is [IdentityRequest] and its answer, [Identity] or [Refusal].
+//
 // A message is one byte of kind, four bytes of body length (big endian), the body.
 
 // Message is one of the boot protocol's messages. The set is closed.
@@ -59,6 +61,8 @@ const (
 	kindAcknowledgement
 	kindHeartbeat
 	kindRefusal
+	kindIdentityRequest
+	kindIdentity
 )
 
 const (
@@ -69,10 +73,16 @@ const (
 // ErrTooLarge is returned for a message above its kind's limit. Nothing of its body was read.
 var ErrTooLarge = errors.New("message too large")
 
-// WriteMessage writes m in one call of w.Write. A reason that is too long is cut; anything else is [ErrTooLarge].
+// WriteMessage writes m in one call of w.Write. A reason that is too long is cut; anything else is [ErrTooLarge]. An [Identity] that
+// does not pass its Check is not written.
 func WriteMessage(w io.Writer, m Message) error {
 	if r, ok := m.(Refusal); ok && len(r.Reason) > maxRefusal {
 		m = Refusal{Reason: r.Reason[:maxRefusal]}
+	}
+	if i, ok := m.(Identity); ok {
+		if err := i.Check(); err != nil {
+			return err
+		}
 	}
 	b := m.appendBody(make([]byte, headerSize, headerSize+DigestSize))
 	size := len(b) - headerSize
@@ -122,6 +132,10 @@ func (k kind) limit() int {
 		return DigestSize
 	case kindRefusal:
 		return maxRefusal
+	case kindIdentityRequest:
+		return 2
+	case kindIdentity:
+		return 3 + maxName + MaxToken
 	}
 	return -1
 }
@@ -138,6 +152,10 @@ func (k kind) String() string {
 		return "heartbeat"
 	case kindRefusal:
 		return "refusal"
+	case kindIdentityRequest:
+		return "identity request"
+	case kindIdentity:
+		return "identity"
 	}
 	return fmt.Sprintf("kind %d", byte(k))
 }
@@ -161,6 +179,13 @@ func (k kind) parse(body []byte) (Message, error) {
 		return Heartbeat{Digest: [DigestSize]byte(body)}, nil
 	case kindRefusal:
 		return Refusal{Reason: string(body)}, nil
+	case kindIdentityRequest:
+		if len(body) != 2 {
+			return nil, errors.New("malformed identity request")
+		}
+		return IdentityRequest{Version: binary.BigEndian.Uint16(body)}, nil
+	case kindIdentity:
+		return parseIdentity(body)
 	}
 	return nil, fmt.Errorf("unknown message kind %d", byte(k))
 }

@@ -28,6 +28,10 @@ var frames = []struct {
 	{"heartbeat", Heartbeat{Digest: digest}, "\x04\x00\x00\x00\x30" + string(digest[:])},
 	{"refusal", Refusal{Reason: "version 2"}, "\x05\x00\x00\x00\x09version 2"},
 	{"empty refusal", Refusal{}, "\x05\x00\x00\x00\x00"},
+	{"identity request", IdentityRequest{Version: 1}, "\x06\x00\x00\x00\x02\x00\x01"},
+	{"no identity", Identity{Source: NoSource}, "\x07\x00\x00\x00\x01\x01"},
+	{"web identity", Identity{Source: WebIdentity, Name: "role", Token: "token"}, "\x07\x00\x00\x00\x0c\x02\x00\x04roletoken"},
+	{"pod identity", Identity{Source: PodIdentity, Name: "u", Token: "t"}, "\x07\x00\x00\x00\x05\x03\x00\x01ut"},
 }
 
 func TestMessages(t *testing.T) {
@@ -101,7 +105,7 @@ func TestMessageTruncatedAtEachByte(t *testing.T) {
 func TestReadMessageRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, bytes, because string }{
 		{"kind zero", "\x00\x00\x00\x00\x00", "unknown message kind 0"},
-		{"a kind of the future", "\x06\x00\x00\x00\x00", "unknown message kind 6"},
+		{"a kind of the future", "\x08\x00\x00\x00\x00", "unknown message kind 8"},
 		{"another protocol", "GET / HTTP/1.1\r\n\r\n", "unknown message kind 71"},
 		{"short hello", "\x01\x00\x00\x00\x02\x00\x01", "malformed hello"},
 		{"long hello", "\x01\x00\x00\x00\x04\x00\x01\x00\x00", "message too large: hello of 4 bytes, limit 3"},

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -62,18 +61,9 @@ func inCertificate(der []byte) (evidence, error) {
 	if err != nil {
 		return evidence{}, err
 	}
-	var found [][]byte
-	for _, extension := range c.Extensions {
-		if extension.Id.Equal(atls.OID()) {
-			found = append(found, extension.Value)
-		}
+	document, err := atls.Document(c)
+	if err != nil {
+		return evidence{}, err
 	}
-	if len(found) != 1 {
-		return evidence{}, fmt.Errorf("the certificate has %d attestation extensions %s, want 1", len(found), atls.OID())
-	}
-	e := evidence{certificate: c}
-	if rest, err := asn1.Unmarshal(found[0], &e.document); err != nil || len(rest) > 0 {
-		return evidence{}, errors.New("the attestation extension is no octet string")
-	}
-	return e, nil
+	return evidence{document: document, certificate: c}, nil
 }

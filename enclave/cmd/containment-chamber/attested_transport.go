@@ -35,8 +35,18 @@ type signerTransport struct {
 	trust *signerTrust
 	end   func()
 
-	mu  sync.Mutex // held for a whole meeting: there is one first one
-	met bool       // guarded by mu; true from the start if there is no first use to come
+	meetings sync.WaitGroup
+	mu       sync.Mutex // held while the fields below are used
+	met      bool       // true from the start if there is no first use to come
+	meeting  *meeting   // under way; nil if there is none
+	closed   bool
+}
+
+// meeting is one look at a signer on first use, for all who wait for it.
+type meeting struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // set before done is closed
 }
 
 // transport makes the connections to the signer. For an enclave they are as tune says, whose servers and whose way to dial are set here;
@@ -71,20 +81,61 @@ func (s *signerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// meet lets nothing pass until the signer is remembered, if it is to be on first use.
+// errTransportClosed is the answer of a transport that was closed.
+var errTransportClosed = errors.New("the connection to the signer was closed")
+
+// meet lets nothing pass until the signer is remembered, if it is to be on first use. A caller waits no longer than its ctx allows.
 func (s *signerTransport) meet(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.met {
-		return nil
+	m, err := s.join(ctx)
+	if m == nil {
+		return err
 	}
-	err := s.trust.meet(ctx)
-	s.met = err == nil
-	return err
+	select {
+	case <-m.done:
+		return m.err
+	case <-ctx.Done():
+		return fmt.Errorf("meet %s for the first time: %w", s.trust.base.Host, context.Cause(ctx))
+	}
 }
 
-// Close ends all connections. The requests to an enclave that are under way end too.
-func (s *signerTransport) Close() { s.end() }
+// join begins a meeting, or joins in waiting for the one that is under way, so that a signer that does not answer costs all who wait the
+// time of one. It is nil if there is nobody to meet. The meeting is not ended with the request that began it: who comes next has use for it.
+func (s *signerTransport) join(ctx context.Context) (*meeting, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.met:
+		return nil, nil //nolint:nilnil // nobody to meet is no error
+	case s.closed:
+		return nil, errTransportClosed
+	case s.meeting != nil:
+		return s.meeting, nil
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	m := &meeting{cancel: cancel, done: make(chan struct{})}
+	s.meeting = m
+	s.meetings.Go(func() {
+		defer cancel()
+		m.err = s.trust.meet(ctx)
+		s.mu.Lock()
+		s.met, s.meeting = m.err == nil, nil
+		s.mu.Unlock()
+		close(m.done)
+	})
+	return m, nil
+}
+
+// Close ends all connections, and a meeting that is under way. The requests to an enclave that are under way end too.
+func (s *signerTransport) Close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.meeting != nil {
+		s.meeting.cancel()
+	}
+	s.mu.Unlock()
+	s.meetings.Wait()
+	s.end()
+}
 
 // notAWS is said of a document that does not stand under AWS's root.
 const notAWS = "AWS did not sign it; the root of a simulated enclave is named with --" + flagRoot
@@ -102,10 +153,8 @@ func (t *signerTrust) advise(err error) error {
 		return fmt.Errorf("%w; %s", err, notAWS)
 	}
 	if unknown, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && t.attested == nil && len(unknown.UnverifiedCertificates) > 0 {
-		for _, extension := range unknown.UnverifiedCertificates[0].Extensions {
-			if extension.Id.Equal(atls.OID()) {
-				return fmt.Errorf("%w; it is an attestation certificate, for which no authority vouches: name --%s or --%s", err, flagPolicy, flagFirstUse)
-			}
+		if _, none := atls.Document(unknown.UnverifiedCertificates[0]); none == nil {
+			return fmt.Errorf("%w; it is an attestation certificate, for which no authority vouches: name --%s or --%s", err, flagPolicy, flagFirstUse)
 		}
 	}
 	return err

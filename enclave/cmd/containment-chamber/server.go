@@ -48,10 +48,12 @@ parent, over vsock, and everything that this process was given is ignored.`,
 }
 
 // stores are those of a process that is in no enclave.
-func stores() map[string]app.OpenStore {
+func stores() map[string]app.OpenStore { return storesWith(awsCredentials) }
+
+func storesWith(find app.Credentials) map[string]app.OpenStore {
 	return map[string]app.OpenStore{
-		"postgres": app.Postgres(awsCredentials),
-		"dynamodb": app.DynamoDB(awsCredentials),
+		"postgres": app.Postgres(find),
+		"dynamodb": app.DynamoDB(find),
 		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
 			return sqlite.Open(ctx, c.SQLite.Path)
 		},
@@ -65,12 +67,13 @@ func stores() map[string]app.OpenStore {
 func platform(cfg *config.Config) app.Platform {
 	switch cfg.TEE.Platform {
 	case "nitro":
-		return app.Nitro(map[string]app.OpenStore{
-			"postgres": app.Postgres(app.NoCredentials), "dynamodb": app.DynamoDB(app.NoCredentials),
+		return app.Nitro(func(find app.Credentials) map[string]app.OpenStore {
+			return map[string]app.OpenStore{"postgres": app.Postgres(find), "dynamodb": app.DynamoDB(find)}
 		})
 	case "simulated":
-		return app.Platform{Name: "simulated", Stores: stores(), TEE: &app.TEE{
+		return app.Platform{Name: "simulated", TEE: &app.TEE{
 			Network: unixvsock.Dir(cfg.TEE.Simulated.SocketDir),
+			Stores:  storesWith,
 			OpenNSM: func() (nsm.Session, []*x509.Certificate, error) { return openSoftware(cfg.TEE) },
 		}}
 	}

@@ -24,7 +24,7 @@ type Platform struct {
 	TEE *TEE
 	// Direct reaches servers where there is no enclave; nil in one, whose only way out is the route table.
 	Direct egress.DialFunc
-	// Stores are the slashing stores of this binary, by the value of anti_slashing.backend.
+	// Stores are the slashing stores of this binary, by the value of anti_slashing.backend, unless TEE makes them.
 	Stores map[string]OpenStore
 }
 
@@ -34,6 +34,8 @@ type TEE struct {
 	Network vsock.Network
 	// OpenNSM opens the security module, and says under which roots its documents stand; nil roots are AWS's.
 	OpenNSM func() (nsm.Session, []*x509.Certificate, error)
+	// Stores makes the slashing stores of this binary, which find AWS credentials by find: those that the parent relays.
+	Stores func(find Credentials) map[string]OpenStore
 	// Host says that this is a real enclave, whose kernel, loopback device and entropy are ours to set up.
 	Host bool
 }
@@ -42,12 +44,12 @@ type TEE struct {
 type OpenStore func(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error)
 
 // Nitro is a real enclave.
-func Nitro(stores map[string]OpenStore) Platform {
+func Nitro(stores func(find Credentials) map[string]OpenStore) Platform {
 	return Platform{
-		Name:   "nitro",
-		Stores: stores,
+		Name: "nitro",
 		TEE: &TEE{
 			Network: vsock.Kernel{},
+			Stores:  stores,
 			OpenNSM: func() (nsm.Session, []*x509.Certificate, error) {
 				s, err := nsm.Open()
 				return s, nil, err
@@ -58,12 +60,16 @@ func Nitro(stores map[string]OpenStore) Platform {
 }
 
 // openStore opens the configured store, or says which ones this binary has.
-func (p Platform) openStore(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc) (slashing.Store, error) {
-	open, ok := p.Stores[c.Backend]
+func (p Platform) openStore(ctx context.Context, c config.AntiSlashing, dial egress.DialFunc, relayed Credentials) (slashing.Store, error) {
+	stores := p.Stores
+	if p.TEE != nil && p.TEE.Stores != nil {
+		stores = p.TEE.Stores(relayed)
+	}
+	open, ok := stores[c.Backend]
 	if !ok {
 		has := "none"
-		if len(p.Stores) > 0 {
-			has = strings.Join(slices.Sorted(maps.Keys(p.Stores)), ", ")
+		if len(stores) > 0 {
+			has = strings.Join(slices.Sorted(maps.Keys(stores)), ", ")
 		}
 		return nil, fmt.Errorf("anti_slashing.backend: this binary has no %s store (it has: %s)", c.Backend, has)
 	}

@@ -95,7 +95,7 @@ func (s *signer) openSlashing(ctx context.Context) error {
 	if s.cfg.SignerState.Backend != "" {
 		return fmt.Errorf("signer_state.backend: this binary has no %s signer state", s.cfg.SignerState.Backend)
 	}
-	store, err := s.options.Platform.openStore(ctx, s.cfg.AntiSlashing, s.dial())
+	store, err := s.options.Platform.openStore(ctx, s.cfg.AntiSlashing, s.dial(), s.relayed)
 	if err != nil {
 		return err
 	}

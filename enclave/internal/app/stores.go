@@ -2,10 +2,8 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/rds/auth"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
@@ -13,14 +11,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 )
-
-// Credentials finds the AWS credentials of this process, asking by dial what is asked over a network.
-type Credentials func(ctx context.Context, region string, dial egress.DialFunc) (aws.CredentialsProvider, error)
-
-// NoCredentials is for a process that has none.
-func NoCredentials(context.Context, string, egress.DialFunc) (aws.CredentialsProvider, error) {
-	return nil, errors.New("this binary has no source of AWS credentials")
-}
 
 // dial is the way out: the route table in an enclave, elsewhere the network.
 func (s *signer) dial() egress.DialFunc {

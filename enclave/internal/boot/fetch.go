@@ -72,13 +72,18 @@ func fetch(ctx context.Context, network vsock.Network) (vsock.Conn, []byte, erro
 
 // open connects and says hello. The connection is the caller's if there is no error.
 func open(ctx context.Context, network vsock.Network, configured bool) (vsock.Conn, wire.Message, error) {
+	return begin(ctx, network, wire.Hello{Version: wire.Version, Configured: configured})
+}
+
+// begin connects and says the first word of a conversation. The connection is the caller's if there is no error.
+func begin(ctx context.Context, network vsock.Network, first wire.Message) (vsock.Conn, wire.Message, error) {
 	dialing, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	conn, err := network.Dial(dialing, vsock.CIDParent, wire.PortBoot)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the parent's boot service: %w", err)
 	}
-	answer, err := exchange(ctx, conn, wire.Hello{Version: wire.Version, Configured: configured}, answerLimit)
+	answer, err := exchange(ctx, conn, first, answerLimit)
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, err
@@ -138,6 +143,10 @@ func name(m wire.Message) string {
 		return "a heartbeat"
 	case wire.Refusal:
 		return "a refusal"
+	case wire.IdentityRequest:
+		return "an identity request"
+	case wire.Identity:
+		return "an identity"
 	}
 	return fmt.Sprintf("%T", m)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,8 @@ type File struct {
 }
 
 // NewFile reads the pair once. Its error names the setting and the file, and is one of: not found, unreadable,
-// malformed PEM, certificate and key that do not belong together.
+// malformed PEM, certificate and key that do not belong together. A pair that is not valid at this time is served: there is no better one,
+// and Healthy tells.
 func NewFile(o FileOptions) (*File, error) {
 	f := &File{opts: o}
 	if _, err := f.reload(); err != nil {
@@ -44,8 +46,9 @@ func NewFile(o FileOptions) (*File, error) {
 	return f, nil
 }
 
-// Run reads the files every Reload until ctx ends. A pair that cannot be used leaves the old one in service, as does
-// the moment between the writing of the two files. The error is always nil.
+// Run reads the files every Reload until ctx ends. A pair that cannot be used leaves the old one in service, as does the moment
+// between the writing of the two files; it is counted at each look, and told in the log when it is found and when the reason changes.
+// Whatever stands there at a later look counts. The error is always nil.
 func (f *File) Run(ctx context.Context) error {
 	if f.opts.Reload <= 0 {
 		<-ctx.Done()
@@ -78,14 +81,31 @@ func (f *File) Run(ctx context.Context) error {
 	}
 }
 
+// reload takes a pair that differs from the one in service, and refuses one that no client would accept at this time in its place. A pair
+// that begins later is taken when it does.
 func (f *File) reload() (changed bool, err error) {
 	cert, digest, err := loadPair(f.opts.CertPath, f.opts.KeyPath)
 	if err != nil || (f.current.Load() != nil && digest == f.seen) {
 		return false, err
 	}
+	if f.current.Load() != nil {
+		if err := f.validNow(cert.Leaf); err != nil {
+			return false, err
+		}
+	}
 	f.current.Store(cert)
 	f.seen = digest
 	return true, nil
+}
+
+func (f *File) validNow(leaf *x509.Certificate) error {
+	switch now := time.Now(); {
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("certificate %s expired at %s", f.opts.CertPath, leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("certificate %s is not valid before %s", f.opts.CertPath, leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 func (f *File) notAfter() time.Time { return f.current.Load().Leaf.NotAfter }
@@ -97,16 +117,7 @@ func (f *File) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // Healthy fails when the certificate has expired or is not valid yet.
-func (f *File) Healthy() error {
-	leaf, now := f.current.Load().Leaf, time.Now()
-	switch {
-	case now.After(leaf.NotAfter):
-		return fmt.Errorf("certificate %s expired at %s", f.opts.CertPath, leaf.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("certificate %s is not valid before %s", f.opts.CertPath, leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
+func (f *File) Healthy() error { return f.validNow(f.current.Load().Leaf) }
 
 // ServerConfig serves the current certificate over TLS 1.2 or later.
 func (f *File) ServerConfig() *tls.Config {

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
@@ -54,20 +55,27 @@ func read(what, path string) ([]byte, error) {
 	return b, nil
 }
 
-// parseChain returns all certificates of a PEM file, the leaf first.
+// parseChain returns all certificates of a PEM file, the leaf first. A block that cannot be read is an error and not passed over, as
+// package pem does: a file that was cut off while it was written has lost its intermediates, and clients would find no chain.
 func parseChain(b []byte) (chain [][]byte, leaf *x509.Certificate, err error) {
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("malformed certificate, number %d in the file: %w", len(chain)+1, err)
+		}
+		if leaf == nil {
+			leaf = c
+		}
 		chain = append(chain, block.Bytes)
 	}
-	if len(chain) == 0 {
+	if leaf == nil {
 		return nil, nil, errors.New("malformed PEM: no CERTIFICATE block")
 	}
-	leaf, err = x509.ParseCertificate(chain[0])
-	if err != nil {
-		return nil, nil, fmt.Errorf("malformed certificate: %w", err)
+	if begun := bytes.Count(b, []byte("-----BEGIN CERTIFICATE-----")); begun != len(chain) {
+		return nil, nil, fmt.Errorf("malformed PEM: %d CERTIFICATE blocks, of which %d can be read", begun, len(chain))
 	}
 	return chain, leaf, nil
 }

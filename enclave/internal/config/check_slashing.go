@@ -118,19 +118,30 @@ func (c *checker) nitroSlashing(platform []string) {
 	s := c.AntiSlashing
 	switch s.Backend {
 	case "sqlite":
-		c.refuse("anti_slashing.backend", platform, "sqlite is refused on tee.platform nitro: an enclave has no disk, and its record would end with it; want postgres")
+		c.refuse("anti_slashing.backend", platform, "sqlite is refused on tee.platform nitro: an enclave has no disk, and its record would end with it; want postgres or dynamodb")
 	case "noop":
-		c.refuse("anti_slashing.backend", platform, "noop is refused on tee.platform nitro: it records nothing; want postgres")
+		c.refuse("anti_slashing.backend", platform, "noop is refused on tee.platform nitro: it records nothing; want postgres or dynamodb")
 	case "dynamodb":
-		c.refuse("anti_slashing.backend", platform, "dynamodb is refused on tee.platform nitro: this release has no AWS credentials in an enclave yet; want postgres")
+		c.trusting("anti_slashing.backend", "dynamodb", platform)
+		if table.MatchString(s.DynamoDB.Table) {
+			c.refuse("anti_slashing.dynamodb.table", append(on("anti_slashing.backend"), platform...), "must be the table's ARN on tee.platform nitro: a name alone does not say whose account it is in")
+		}
 	}
 	if s.PasswordSource == "rds_iam" {
-		c.refuse("anti_slashing.password_source", platform, "rds_iam is refused on tee.platform nitro: this release has no AWS credentials in an enclave yet")
+		c.trusting("anti_slashing.password_source", "rds_iam", platform)
 	}
 	if u, err := parseStoreURL(s.URL); err == nil && u.password {
 		c.refuse("anti_slashing.url", platform, "must hold no password on tee.platform nitro: the parent reads this file")
 	}
 	c.verified("on tee.platform nitro", platform)
+}
+
+// trusting refuses a value that needs AWS credentials, unless the parent is trusted with the record.
+func (c *checker) trusting(key, value string, platform []string) {
+	if !c.AntiSlashing.TrustParent {
+		c.refuse(key, append(on("anti_slashing.trust_parent"), platform...), "%s needs anti_slashing.trust_parent: true on tee.platform nitro: "+
+			"the parent relays the AWS credentials, and whoever controls the host can rewrite the slashing record with them", value)
+	}
 }
 
 func (c *checker) productionSlashing() {
@@ -172,6 +183,9 @@ func (c *Config) slashingWarnings() []string {
 	}
 	if s.Backend == "dynamodb" && strings.HasPrefix(strings.ToLower(s.DynamoDB.Endpoint), "http:") {
 		warnings = append(warnings, "anti_slashing.dynamodb.endpoint is http: whoever stands between can be the table, and make every key vote twice")
+	}
+	if s.TrustParent && c.TEE.Platform == "nitro" && (s.Backend == "dynamodb" || s.PasswordSource == "rds_iam") {
+		warnings = append(warnings, "anti_slashing.trust_parent is on: the parent holds the credentials of the slashing record, and whoever controls the host can make every key vote twice")
 	}
 	if s.API && c.Auth.Mode == "open" {
 		warnings = append(warnings, "anti_slashing.api is on and auth.mode is open: whoever reaches this signer can raise the record of every key, so that it signs nothing until then")

@@ -71,19 +71,19 @@ var full = strings.NewReplacer("network: mainnet\n", customNetwork, "backend: po
 const examplePEM = "-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"
 
 const (
-	fullSlashing = "password_source: url, region: eu-central-1, unknown_keys: refuse, api: false, " +
+	fullSlashing = "password_source: url, trust_parent: true, region: eu-central-1, unknown_keys: refuse, api: false, " +
 		"dynamodb: {table: 'arn:aws:dynamodb:eu-central-1:111122223333:table/containment-slashing', endpoint: 'https://dynamodb.internal:8000'}"
 	fullRoutes = `, egress: [{name: kms, host: kms.eu-central-1.amazonaws.com, port: 443, vsock_port: 8001}]}`
 	fullJSON   = `{"anti_slashing":{"api":false,"backend":"postgres","ca_pem":"` + examplePEM + `",` +
 		`"dynamodb":{"endpoint":"https://dynamodb.internal:8000","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-slashing"},` +
-		`"password_source":"url","region":"eu-central-1","unknown_keys":"refuse","url":"postgres://signer@db.internal:5432/slashing"},"auth":{"mode":"open"},` +
+		`"password_source":"url","region":"eu-central-1","trust_parent":true,"unknown_keys":"refuse","url":"postgres://signer@db.internal:5432/slashing"},"auth":{"mode":"open"},` +
 		`"custom_network":{"forks":[{"name":"altair","version":"0x20000038"},{"name":"bellatrix","version":"0x300000ab"}],` +
 		`"genesis_fork_version":"0x10000038","genesis_time":1764000000,"genesis_validators_root":"0xd61ea484febacfae5298d52a2b581f3e305a51f3112a9241b968dccf019f7b11",` +
 		`"seconds_per_slot":6,"slots_per_epoch":8},"network":"custom","signer_state":{"backend":"dynamodb","table":"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"},` +
 		`"tee":{"egress":[{"host":"kms.eu-central-1.amazonaws.com","name":"kms","port":443,"vsock_port":8001}],"platform":"nitro",` +
 		`"role_arn":"arn:aws:iam::111122223333:role/signer"},"tls":{"mode":"atls"}}`
 	// fullDigest was computed apart from this code: printf %s "$JSON" | sha384sum.
-	fullDigest = "d8c4a23326104384c75ae203350aaadfd00e19d360bf2f8b5fc168cb860a88198dc00a0e293423cbec89d01bcc9e3fee"
+	fullDigest = "cce29ec6807c31d658afff420b4ca5ca32ea66456f8b80dd9f673f5cc8f038276ffbdda6e294e5db443634b3af0f2df2"
 )
 
 func fullYAML() string {
@@ -163,6 +163,7 @@ func TestDigestChanges(t *testing.T) {
 		{"ca_pem: '" + examplePEM + "',", ""},
 		{"backend: postgres", "backend: dynamodb"},
 		{"password_source: url, ", ""},
+		{"trust_parent: true, ", ""},
 		{"region: eu-central-1, ", ""},
 		{"refuse", "allow"},
 		{" api: false,", ""},

@@ -55,9 +55,10 @@ type TEE struct {
 	// Context identifier of the enclave on the host's vsock. Zero is refused, as is all below 4.
 	// Trust: none; clients verify what answers.
 	EnclaveCID uint32 `koanf:"enclave_cid" default:"16" range:"4-4294967294"`
-	// ARN of the IAM role whose credentials the parent relays. This release relays none yet; platform simulated takes it for the
-	// instance's role, which PCR3 measures.
-	// Trust: measured. It grants nothing by itself.
+	// ARN of the IAM role whose credentials the parent relays: STS is asked whose they are before they are used, and others are refused. That
+	// needs a route to STS in the region. Empty takes those of any role. Platform simulated takes it for the instance's role as well,
+	// which PCR3 measures.
+	// Trust: measured. It grants nothing by itself; the parent can get the same credentials.
 	RoleARN string `koanf:"role_arn" measured:"true" example:"arn:aws:iam::111122223333:role/containment-chamber"`
 	// Outbound endpoints, the route table of both processes. A host without a route cannot be reached from the enclave.
 	// An empty list allows no outbound connection.
@@ -92,7 +93,8 @@ type Simulated struct {
 	StateDir string `koanf:"state_dir" example:"./run/state"`
 }
 
-// Parent is what the parent process alone reads. Nothing of it is measured: the parent is not trusted.
+// Parent is what the parent process reads; of it the enclave reads the bounds of egress, which hold on both sides. Nothing is measured:
+// the parent is not trusted.
 type Parent struct {
 	// The parent's own health and metrics listener.
 	Health ParentHealth `koanf:"health"`

@@ -21,9 +21,9 @@ type AntiSlashing struct {
 	// Trust: measured. Whoever has such an authority's key, and stands between, is the database.
 	CAPEM string `koanf:"ca_pem" measured:"true" example:"-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"`
 	// Connections to the postgres backend at once. One is in use while votes are written, whatever their number; more are there for
-	// imports, exports and health checks. Zero is refused.
+	// imports, exports and health checks, which votes must not wait for: one is refused.
 	// Trust: none.
-	PoolSize int `koanf:"pool_size" default:"8" range:"1-100"`
+	PoolSize int `koanf:"pool_size" default:"8" range:"2-100"`
 	// Whether the postgres backend is reached over IPv4 alone, for networks whose IPv6 is broken. It changes nothing in an enclave,
 	// which reaches the database through its parent.
 	// Trust: none.
@@ -37,6 +37,10 @@ type AntiSlashing struct {
 	// must be verified.
 	// Trust: measured. Whoever has the same AWS credentials can write to the database.
 	PasswordSource string `koanf:"password_source" default:"url" enum:"url rds_iam" measured:"true"`
+	// Whether the record may be reached with AWS credentials, which the parent relays and therefore holds as well: on platform nitro
+	// the dynamodb backend and password_source rds_iam need it. Elsewhere it changes nothing.
+	// Trust: measured. With it whoever controls the host can rewrite the slashing record, and so make this signer vote twice.
+	TrustParent bool `koanf:"trust_parent" default:"false" measured:"true"`
 	// The AWS region of the dynamodb backend, and of password_source rds_iam. Needed unless dynamodb.table is an ARN,
 	// which names it; nothing is taken from the environment.
 	// Trust: measured. In another region is another table.

@@ -20,7 +20,7 @@ type result string
 const (
 	answered    result = "answered"    // by the signer, whatever it said
 	refused     result = "refused"     // the signer is not one that is accepted
-	unreachable result = "unreachable" // no connection, or it was lost
+	unreachable result = "unreachable" // no connection, or it was lost, or its proof could not be fetched
 	late        result = "late"        // no answer within the time that a request has
 	canceled    result = "canceled"    // the client gave up
 )

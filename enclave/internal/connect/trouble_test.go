@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/connect"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 )
@@ -103,6 +105,42 @@ func TestRemembered(t *testing.T) {
 	again.listener = relisten(t, s.listener)
 	again.start(t)
 	p.refusedWith(502, "trust", "PCR0  was "+register(7)+"  is "+register(1))
+}
+
+// busy is a security module that makes no proofs while it is told not to.
+type busy struct {
+	*hypervisor
+	now atomic.Bool
+}
+
+func (b *busy) Attest(ctx context.Context, a nsm.Attestation) ([]byte, error) {
+	if a.Nonce != nil && b.now.Load() {
+		return nil, errors.New("busy")
+	}
+	return b.hypervisor.Attest(ctx, a)
+}
+
+// TestProofNotMade: a signer that is too busy to prove itself is not refused. It is asked again, and found once it can.
+func TestProofNotMade(t *testing.T) {
+	device := &busy{hypervisor: newHypervisor(t, nil, image())}
+	device.now.Store(true)
+	s := enclave(t, device.hypervisor, echo)
+	s.device = device
+	s.start(t)
+	p := join(t, s, func(_ *connect.Options, o *atls.TransportOptions) {
+		for host, options := range o.Servers {
+			options.Policy.Proof = attestation.ProofPerConnection
+			o.Servers[host] = options
+		}
+	})
+	p.refusedWith(503, "no answer from the signer", "the proof could not be fetched", "status 503")
+	if n := metric(t, p.registry, "containment_connect_requests_total", "refused"); n != 0 {
+		t.Errorf("refused %v times", n)
+	}
+	device.now.Store(false)
+	if res, body := p.ask(http.MethodPost, signPath, "{}"); res.StatusCode != 200 || body != "{}" {
+		t.Errorf("afterwards: %d %s", res.StatusCode, body)
+	}
 }
 
 // relisten listens where another listener did.

@@ -64,7 +64,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%s: %w", cmd.Name(), err)}
 	})
-	root.AddCommand(newRunCommand(), newStdoutCommand(), newProxyCommand(), newIngressCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newStdoutCommand(), newProxyCommand(), newIngressCommand(), newCheckCommand(), newVersionCommand())
 	return root
 }
 

@@ -31,7 +31,7 @@ func TestBlockedOutputHoldsNothingUp(t *testing.T) {
 	out := &gate{out: newOutput()}
 	p := startTo(t, out, out.out, "run", "-c", w.config, anyHealthPort, "--set=parent.log_sink.max_lines_per_second=0")
 	api, health := p.address(t, "ingress/api"), p.address(t, "health")
-	p.address(t, "logs") // the last to listen
+	p.address(t, "ingress/metrics") // the last to listen
 
 	out.mu.Lock()
 	logs := w.dial(t, wire.PortLogs)
@@ -73,7 +73,7 @@ func TestBlockedOutputDoesNotHoldTheEnd(t *testing.T) {
 	w := newWorld(t, "")
 	out := &gate{out: newOutput()}
 	p := startTo(t, out, out.out, "run", "-c", w.config, anyHealthPort)
-	p.address(t, "logs") // the last to listen
+	p.address(t, "ingress/metrics") // the last to listen
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	began := time.Now()

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"os/signal"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +21,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/supervisor"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/systemd"
 )
 
 // part is one listener with what stands behind it.
@@ -76,7 +80,7 @@ func (b *base) speaking(f func() error) error {
 	go func() {
 		defer close(ended)
 		b.queue.Run(func(lost uint64) {
-			b.log.Warn("log lines were lost: standard output did not take them", zap.Uint64("lost", lost))
+			b.log.Warn("log lines were lost: standard output did not take them", logging.LogLinesLost.Field(), zap.Uint64("lost", lost))
 		})
 	}()
 	err := f()
@@ -95,12 +99,19 @@ func outliveOutput() { signal.Ignore(syscall.SIGPIPE) }
 // house is parts under one supervisor.
 type house struct {
 	*supervisor.Supervisor
-	parts []part
+	parts []part // the last stage first
+	pulse *pulse
+	log   *zap.Logger
 }
 
 // newHouse prepares an empty house.
 func newHouse(b *base, drain time.Duration) *house {
-	return &house{Supervisor: supervisor.New(b.log.Named("supervisor"), b.registry, drain)}
+	s := supervisor.New(b.log.Named("supervisor"), b.registry, drain)
+	return &house{
+		Supervisor: s,
+		pulse:      &pulse{log: b.log.Named("pulse"), manager: systemd.Find(os.Getenv, os.Getpid()), healthy: s.Healthy},
+		log:        b.log,
+	}
 }
 
 // add adds a stage; stages end in the order in which they were added.
@@ -109,11 +120,12 @@ func (h *house) add(stage ...part) {
 	for i, p := range stage {
 		tasks[i] = supervisor.Task{Name: p.Name(), Run: p.Run}
 	}
-	h.parts = append(h.parts, stage...)
+	h.parts = slices.Concat(stage, h.parts)
 	h.Add(tasks...)
 }
 
-// Run opens every listener before anything runs, so that an address in use leaves nothing half-started.
+// Run opens every listener before anything runs, so that an address in use leaves nothing half-started. The last stage comes first: the
+// log sink's port is the one by which two parents on one host find each other.
 func (h *house) Run(ctx context.Context) error {
 	for i, p := range h.parts {
 		if err := p.Bind(); err != nil {
@@ -123,5 +135,13 @@ func (h *house) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return h.Supervisor.Run(ctx)
+	h.log.Info("started: every listener is open", logging.Started.Field())
+	h.pulse.tell(systemd.Ready)
+	ended := make(chan struct{})
+	var beating sync.WaitGroup
+	beating.Go(func() { h.pulse.run(ctx, ended) })
+	err := h.Supervisor.Run(ctx)
+	close(ended)
+	beating.Wait()
+	return err
 }

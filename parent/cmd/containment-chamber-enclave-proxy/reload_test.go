@@ -26,7 +26,7 @@ func (w world) rewrite(t *testing.T, edit *strings.Replacer) {
 func TestReload(t *testing.T) {
 	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}")
 	p := w.start(t)
-	p.address(t, "logs") // the last to listen
+	p.address(t, "ingress/metrics") // the last to listen
 	live := w.dial(t, 8001)
 	if _, err := io.WriteString(live, "first half, "); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,15 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asCommand in the environment makes the test's binary the command itself, for tests that need a process.
+const asCommand = "TEST_RUNS_THE_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what has to come.
 const patience = 20 * time.Second

@@ -14,6 +14,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/health"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/ingress"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logsink"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
@@ -55,12 +56,9 @@ func newRunCommand() *cobra.Command {
 //
 // At SIGHUP it loads the configuration again.
 func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), b *base) error {
-	var network vsock.Network = vsock.Kernel{}
-	if cfg.Simulated {
-		network = unixvsock.Dir(cfg.SocketDir)
-	}
+	network := vsockOf(cfg)
 	all := newHouse(b, cfg.Drain)
-	bootService := boot.New(boot.Config{Network: network, Port: wire.PortBoot, CID: cfg.EnclaveCID, Configuration: cfg.Merged},
+	bootService := boot.New(boot.Config{Network: network, Port: wire.PortBoot, CID: cfg.EnclaveCID, Configuration: cfg.Merged, Getenv: os.Getenv},
 		b.log.Named("boot"), b.accept, b.registry)
 	logs := logsink.New(logsink.Config{Network: network, Port: wire.PortLogs, CID: cfg.EnclaveCID, MaxLinesPerSecond: cfg.MaxLogLines},
 		b.out, b.log.Named("logsink"), b.accept, b.registry)
@@ -73,13 +71,14 @@ func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config
 	} {
 		front = append(front, ingress.New(entrance, network, cfg.EnclaveCID, forward.Limits(cfg.Ingress), b.log.Named("ingress"), b.forward))
 	}
+	all.pulse.enclave = bootService.Ready
 	ready := func() error {
 		if ctx.Err() != nil {
 			return errors.New("stopping")
 		}
 		return errors.Join(all.Healthy(), bootService.Ready())
 	}
-	again := reloader{log: b.log.Named("reload"), load: load, running: cfg, apply: func(ctx context.Context, cfg *config.Config) {
+	again := reloader{log: b.log.Named("reload"), load: load, running: cfg, routes: cfg.Routes, tell: all.pulse.tell, apply: func(ctx context.Context, cfg *config.Config) {
 		bootService.Configure(cfg.Merged)
 		routes.Change(ctx, egressConfig(network, cfg), cfg.Routes)
 	}}
@@ -87,12 +86,17 @@ func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config
 	all.add(bootService, routes, &again, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
 	all.add(logs)
 
-	b.log.Info("starting", zap.String("version", wire.Release), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
-	err := all.Run(ctx)
-	if err == nil {
-		b.log.Info("stopped")
+	b.log.Info("starting", logging.Starting.Field(), zap.String("version", wire.Release), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
+	warnOfFewDescriptors(b.log, descriptorsFor(cfg, len(front)))
+	return all.Run(ctx)
+}
+
+// vsockOf is how the enclave is reached.
+func vsockOf(cfg *config.Config) vsock.Network {
+	if cfg.Simulated {
+		return unixvsock.Dir(cfg.SocketDir)
 	}
-	return err
+	return vsock.Kernel{}
 }
 
 func egressConfig(network vsock.Network, cfg *config.Config) egress.Config {

@@ -186,7 +186,7 @@ func TestHangingPeersDoNotHoldTheEnd(t *testing.T) {
 	p := w.start(t, "--set", "parent.drain_timeout_seconds=1")
 	w.serve(t, wire.PortAPI)
 	health := p.address(t, "health")
-	p.address(t, "logs") // the last to listen
+	p.address(t, "ingress/metrics") // the last to listen
 	silent := []net.Conn{dialTCP(t, p.address(t, "ingress/api")), w.dial(t, wire.PortBoot), w.dial(t, wire.PortLogs), w.dial(t, 8001)}
 	awaitMetric(t, health, `containment_parent_connections_active{listener="egress/db"} 1`)
 	began := time.Now()
@@ -284,8 +284,8 @@ func TestSecondParentIsRefused(t *testing.T) {
 	first.address(t, "health")
 	second := w.start(t)
 	second.end(t, 1)
-	want := filepath.Join(string(w.dir), "7001.sock") + ": taken by another process"
-	if text, _ := second.errors.read(); !strings.Contains(text, want) {
+	want := program + ": logs: another parent runs on this node (port 7000): listen on unix://" + filepath.Join(string(w.dir), "7000.sock") + ": "
+	if text, _ := second.errors.read(); !strings.HasPrefix(text, want) || !strings.Contains(text, "address already in use") {
 		t.Errorf("standard error %q, want %q", text, want)
 	}
 	session, _ := w.boot(t) // the first was not disturbed
@@ -323,6 +323,9 @@ func TestMistakesInTheCommandLine(t *testing.T) {
 		{"run -c /nonexistent.yaml", "read configuration: open /nonexistent.yaml: no such file or directory"},
 		{"run -c " + bad, bad + ":2: tee.platfrom: unknown key, nearest known: tee.platform"},
 		{"run -c " + w.config + " --set tee.platform=none", "flag --set: tee.platform: none needs no parent"},
+		{"check", "check: no configuration file; want -c FILE"},
+		{"check --output xml -c " + w.config, `--output "xml": want table or json`},
+		{"check -c " + bad, bad + ":2: tee.platfrom: unknown key"},
 		{"vsock-stdout --listen 7000", `--listen: address "7000": want vsock://CID:PORT or unix:///DIR/PORT.sock`},
 		{"vsock-stdout --log-level loud", `--log-level: unknown level "loud", want debug, info, warn or error`},
 		{"vsock-stdout --max-lines-per-second=-1", "--max-lines-per-second -1: want 0 or more"},

@@ -1,4 +1,4 @@
-// Package boot hands the enclave its configuration and watches its heartbeat.
+// Package boot hands the enclave its configuration and AWS identity, and watches its heartbeat.
 package boot
 
 import (
@@ -38,6 +38,8 @@ type Config struct {
 	Port          uint32 // [wire.PortBoot]
 	CID           uint32 // the enclave's; no other peer is admitted
 	Configuration []byte // YAML, at most [wire.MaxConfiguration] bytes
+	// Getenv looks up an environment variable, in which AWS's platforms tell what they give credentials for. Nil: nothing is told.
+	Getenv func(name string) string
 }
 
 // Service is the parent's side of the boot protocol.
@@ -47,11 +49,16 @@ type Service struct {
 	log           *zap.Logger
 	metrics       *metrics
 	failures      streak.Streak
+	getenv        func(string) string
+	unidentified  streak.Streak // failures to give an AWS identity
 	state         state
 	beats         chan struct{} // wakes watch; holds one
 }
 
-type metrics struct{ handovers, failures, lost prometheus.Counter }
+type metrics struct {
+	handovers, failures, lost prometheus.Counter
+	identities                *prometheus.CounterVec // by result
+}
 
 // New prepares the service.
 func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry prometheus.Registerer) *Service {
@@ -71,8 +78,14 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 			handovers: counter("boot_configurations", "Configurations that an enclave acknowledged."),
 			failures:  counter("boot_failures", "Conversations of the boot service that failed."),
 			lost:      counter("heartbeat_losses", "Times that the enclave's heartbeat was lost."),
+
+			identities: newIdentities(auto),
 		},
-		beats: make(chan struct{}, 1),
+		getenv: cfg.Getenv,
+		beats:  make(chan struct{}, 1),
+	}
+	if s.getenv == nil {
+		s.getenv = func(string) string { return "" }
 	}
 	s.Configure(cfg.Configuration)
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
@@ -113,7 +126,12 @@ func (s *Service) Run(ctx, cut context.Context) error {
 // serve owns c.
 func (s *Service) serve(ctx context.Context, c net.Conn) {
 	defer func() { _ = c.Close() }()
-	step, err := s.converse(c)
+	m, err := receive(c, stepTimeout)
+	if request, ok := m.(wire.IdentityRequest); ok {
+		s.identify(ctx, c, request)
+		return
+	}
+	step, err := s.converse(c, m, err)
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, io.EOF) && step == stepHeartbeat:
@@ -137,10 +155,13 @@ const (
 	stepHeartbeat     step = "heartbeat"
 )
 
-// converse holds one conversation to its end; the error is never nil. Every read and write has a deadline, so that a silent peer
-// cannot keep its place.
-func (s *Service) converse(c net.Conn) (step, error) {
-	hello, err := s.greet(c)
+// converse holds the conversation that begins with m, or could not begin, to its end; the error is never nil. Every read and write has
+// a deadline, so that a silent peer cannot keep its place.
+func (s *Service) converse(c net.Conn, m wire.Message, err error) (step, error) {
+	if err != nil {
+		return stepHello, fmt.Errorf("wait for hello: %w", err)
+	}
+	hello, err := s.greet(c, m)
 	if err != nil {
 		return stepHello, err
 	}
@@ -169,24 +190,25 @@ func (s *Service) converse(c net.Conn) (step, error) {
 	}
 }
 
-// greet reads the hello. A peer that says something else is told why it is turned away.
-func (s *Service) greet(c net.Conn) (wire.Hello, error) {
-	m, err := receive(c, stepTimeout)
-	if err != nil {
-		return wire.Hello{}, fmt.Errorf("wait for hello: %w", err)
-	}
+// greet takes the hello. A peer that says something else is told why it is turned away.
+func (s *Service) greet(c net.Conn, m wire.Message) (wire.Hello, error) {
 	hello, ok := m.(wire.Hello)
+	var err error
 	switch {
 	case !ok:
 		err = unexpected(m, "hello")
 	case hello.Version != wire.Version:
-		err = fmt.Errorf("the enclave speaks version %d of the boot protocol, the parent version %d: run both from one release", hello.Version, wire.Version)
+		err = versionError(hello.Version)
 	default:
 		return hello, nil
 	}
 	// The refusal is a courtesy; the peer may be gone.
 	_ = send(c, wire.Refusal{Reason: err.Error()})
 	return wire.Hello{}, err
+}
+
+func versionError(enclave uint16) error {
+	return fmt.Errorf("the enclave speaks version %d of the boot protocol, the parent version %d: run both from one release", enclave, wire.Version)
 }
 
 func (s *Service) handOver(c net.Conn) error {

@@ -35,6 +35,19 @@ func permit(a netip.Addr, host string, loopback bool) error {
 	return nil
 }
 
+// permittedOf are those of a host's addresses that are permitted. The error, if there is none, is that of the last one.
+func permittedOf(addresses []netip.Addr, host string, loopback bool) (permitted []netip.Addr, err error) {
+	for _, a := range addresses {
+		if err = permit(a, host, loopback); err == nil {
+			permitted = append(permitted, a)
+		}
+	}
+	if len(permitted) > 0 {
+		return permitted, nil
+	}
+	return nil, err
+}
+
 // headStart is how long one address is tried alone (RFC 8305 §5, Connection Attempt Delay).
 const headStart = 250 * time.Millisecond
 

@@ -3,7 +3,6 @@ package egress
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -59,8 +58,8 @@ func TestLyingNameServer(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx, ctx) }()
-	if _, err := r.name.Addresses(t.Context()); err != nil {
-		t.Fatal(err)
+	if a, err := r.name.Addresses(t.Context()); !errors.Is(err, forward.ErrForbidden) {
+		t.Errorf("addresses %v, %v", a, err)
 	}
 	if c, err := r.dial(t.Context()); !errors.Is(err, forward.ErrForbidden) {
 		t.Errorf("dial = %v, %v", c, err)
@@ -68,6 +67,35 @@ func TestLyingNameServer(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLieIsNoAnswer: what cannot be used of an answer is dropped, and an answer of that alone is a failure, after which resolve keeps
+// the last good addresses.
+func TestLieIsNoAnswer(t *testing.T) {
+	lie, truth := netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("192.0.2.1")
+	for _, test := range []struct{ told, want []netip.Addr }{
+		{[]netip.Addr{lie}, nil},
+		{[]netip.Addr{lie, netip.MustParseAddr("127.0.0.1")}, nil},
+		{[]netip.Addr{truth, lie}, []netip.Addr{truth}},
+		{[]netip.Addr{lie, truth}, []netip.Addr{truth}},
+	} {
+		told := test.told
+		c := Config{Lookup: func(context.Context, string) (resolve.Answer, error) {
+			return resolve.Answer{Addresses: told, TTL: time.Hour}, nil
+		}}
+		got, err := c.lookup(t.Context(), "db.example.org")
+		if diff := cmp.Diff(test.want, got.Addresses, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Error(diff)
+		}
+		if forbidden := errors.Is(err, forward.ErrForbidden); forbidden != (test.want == nil) {
+			t.Errorf("lookup of %v = %v", test.told, err)
+		}
+	}
+	silent := errors.New("nobody answers")
+	c := Config{Lookup: func(context.Context, string) (resolve.Answer, error) { return resolve.Answer{}, silent }}
+	if _, err := c.lookup(t.Context(), "db.example.org"); !errors.Is(err, silent) {
+		t.Errorf("lookup = %v", err)
 	}
 }
 
@@ -88,31 +116,5 @@ func TestTakeTurns(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Error(diff)
 		}
-	}
-}
-
-// TestSecondAddress reaches the second address while the first refuses, and while it is silent.
-func TestSecondAddress(t *testing.T) {
-	port := upper(t)
-	for name, first := range map[string]netip.AddrPort{
-		"refused": netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port),
-		"silent":  silent(t),
-	} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			c, err := dialTCP(ctx, []netip.AddrPort{first, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().String(); got != "127.0.0.1" {
-				t.Errorf("connected to %s", got)
-			}
-			_ = c.Close()
-		})
-	}
-	_, err := dialTCP(t.Context(), []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.3"), port)})
-	if op, ok := errors.AsType[*net.OpError](err); !ok || op.Addr.(*net.TCPAddr).IP.String() != "127.0.0.2" {
-		t.Errorf("nobody there: %v, want the first address's error", err)
 	}
 }

@@ -48,7 +48,7 @@ type Route struct {
 // New prepares a route.
 func New(cfg Config, route wire.Route, log *zap.Logger, metrics Metrics) *Route {
 	listener := "egress/" + route.Name
-	r := &Route{route: route, cfg: cfg, name: resolve.New(route.Host, cfg.Lookup, log.With(zap.String("listener", listener)), metrics.Names.For(listener))}
+	r := &Route{route: route, cfg: cfg, name: resolve.New(route.Host, cfg.lookup, log.With(zap.String("listener", listener)), metrics.Names.For(listener))}
 	target := forward.Target{Dial: r.dial}
 	if !route.Plain {
 		target.Preface = r.hello
@@ -72,6 +72,17 @@ func (r *Route) Run(ctx, cut context.Context) error {
 	return err
 }
 
+// lookup finds the addresses that a route may lead to. An answer without any is none, so that a name server that lies for a while changes
+// nothing: the last good addresses are kept, and it is asked again soon, whatever time to live it told.
+func (c Config) lookup(ctx context.Context, host string) (resolve.Answer, error) {
+	answer, err := c.Lookup(ctx, host)
+	if err != nil {
+		return resolve.Answer{}, err
+	}
+	answer.Addresses, err = permittedOf(answer.Addresses, host, c.AllowLoopback)
+	return answer, err
+}
+
 // hello reads what a client says first, and refuses one that means another host.
 func (r *Route) hello(client pipe.Conn) ([]byte, error) {
 	read, name, err := helloOf(client)
@@ -90,16 +101,16 @@ func (r *Route) dial(ctx context.Context) (pipe.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var permitted []netip.AddrPort
-	for _, a := range addresses {
-		if err = permit(a, r.route.Host, r.cfg.AllowLoopback); err == nil {
-			permitted = append(permitted, netip.AddrPortFrom(a, r.route.Port))
-		}
-	}
-	if len(permitted) == 0 {
+	// Once more, because an address that stands for itself was not looked up.
+	permitted, err := permittedOf(addresses, r.route.Host, r.cfg.AllowLoopback)
+	if err != nil {
 		return nil, err
 	}
-	c, err := dialTCP(ctx, permitted)
+	to := make([]netip.AddrPort, len(permitted))
+	for i, a := range permitted {
+		to[i] = netip.AddrPortFrom(a, r.route.Port)
+	}
+	c, err := dialTCP(ctx, to)
 	if err != nil {
 		r.name.Hurry()
 		return nil, err // names the address

@@ -102,14 +102,14 @@ func (f *Forwarder) forward(ctx context.Context, near net.Conn) {
 	}
 	target, said, err := f.connect(ctx, client)
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		_ = near.Close()
 		f.metrics.refused.WithLabelValues(f.Name(), string(refusal.Reason)).Inc()
 		f.refused.Fail(f.log, "connection refused", refusal.Error(), refusal)
+		_ = near.Close()
 		return
 	}
 	if err != nil {
-		_ = near.Close()
 		f.failed(err)
+		_ = near.Close()
 		return
 	}
 	f.dials.Heal(f.log, "target reached again")

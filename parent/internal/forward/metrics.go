@@ -77,6 +77,9 @@ func (m *Metrics) prepare(name string) {
 		m.dialFailures.WithLabelValues(name, string(f))
 	}
 	m.dialSeconds.WithLabelValues(name)
+	for _, r := range []Reason{ServerName, NotTLS} {
+		m.refused.WithLabelValues(name, string(r))
+	}
 	for _, e := range []end{endClosed, endIdle, endHalfOpen, endCut, endBroken} {
 		m.ended.WithLabelValues(name, string(e))
 	}

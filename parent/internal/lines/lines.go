@@ -45,6 +45,14 @@ func (*Writer) Sync() error { return nil }
 // separators, direction marks. A byte that is not UTF-8 is escaped as the character of its value.
 func AppendPrintable(dst, p []byte) []byte {
 	for len(p) > 0 {
+		plain := 0 // most lines are printable ASCII from end to end
+		for plain < len(p) && ' ' <= p[plain] && p[plain] <= '~' {
+			plain++
+		}
+		dst, p = append(dst, p[:plain]...), p[plain:]
+		if len(p) == 0 {
+			return dst
+		}
 		r, size := utf8.DecodeRune(p)
 		switch {
 		case r == utf8.RuneError && size == 1:

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/accept"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/lines"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
@@ -64,7 +67,7 @@ func New(cfg Config, out *lines.Writer, log *zap.Logger, acceptors *accept.Metri
 	return &Sink{
 		Acceptor: accept.New(accept.Config{
 			Name:           "logs",
-			Listen:         func() (net.Listener, error) { return cfg.Network.Listen(cfg.Port) },
+			Listen:         func() (net.Listener, error) { return listen(cfg) },
 			Check:          func(c net.Conn) error { return vsock.CheckPeer(c, cfg.CID) },
 			MaxConnections: maxStreams,
 		}, log, acceptors),
@@ -77,6 +80,15 @@ func New(cfg Config, out *lines.Writer, log *zap.Logger, acceptors *accept.Metri
 			dropped: counter("lines_dropped", "Lines of the enclave above parent.log_sink.max_lines_per_second."),
 		},
 	}
+}
+
+// listen opens the sink's port. Whoever holds it is another parent: nothing else listens on it.
+func listen(cfg Config) (net.Listener, error) {
+	l, err := cfg.Network.Listen(cfg.Port)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another parent runs on this node (port %d): %w", cfg.Port, err)
+	}
+	return l, err
 }
 
 // Run receives until ctx ends and then until the streams have gone quiet.
@@ -108,7 +120,7 @@ func (s *Sink) meter(ended <-chan struct{}) {
 
 func (s *Sink) tellDropped() {
 	if n := s.dropped.Swap(0); n > 0 {
-		s.log.Warn("log lines of the enclave dropped", zap.Int64("dropped", n), zap.Int64("max_lines_per_second", s.limit))
+		s.log.Warn("log lines of the enclave dropped", logging.LogLinesDropped.Field(), zap.Int64("dropped", n), zap.Int64("max_lines_per_second", s.limit))
 	}
 }
 

@@ -4,9 +4,6 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.uber.org/zap"
 
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/streak"
 )
 
@@ -56,28 +54,22 @@ type Supervisor struct {
 	drain    time.Duration
 	stages   [][]Task
 	failures *prometheus.CounterVec
-
-	mu      sync.Mutex // held while failing is read or changed
-	failing map[string]failure
-}
-
-// failure is why a task was last restarted, and when.
-type failure struct {
-	err       error
-	restarted time.Time // zero while the task waits for its restart
+	kept     *roll
 }
 
 // New prepares a supervisor. On shutdown the stages end one after the other in the order in which they were added, and what is
 // left after drain is cut.
 func New(log *zap.Logger, metrics prometheus.Registerer, drain time.Duration) *Supervisor {
+	kept := newRoll()
+	metrics.MustRegister(kept) // as promauto does
 	return &Supervisor{
 		log:   log,
 		drain: drain,
+		kept:  kept,
 		failures: promauto.With(metrics).NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_parent_task_failures_total",
 			Help: "Failures of supervised tasks; each is followed by a restart.",
 		}, []string{"task"}),
-		failing: map[string]failure{},
 	}
 }
 
@@ -92,12 +84,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer stopClock()
 
 	var all sync.WaitGroup
+	var began time.Time
 	all.Go(func() {
 		<-ctx.Done()
-		s.log.Info("stopping", zap.Duration("at_most", s.drain))
+		began = time.Now()
+		s.log.Info("stopping", logging.DrainBegun.Field(), zap.Duration("at_most", s.drain))
 	})
 	s.start(ctx, cut, s.stages, &all, end)
 	all.Wait()
+	s.log.Info("stopped", logging.DrainOver.Field(), zap.Duration("took", time.Since(began)), zap.Bool("cut", cut.Err() != nil))
 	if permanent, ok := errors.AsType[*failedForGood](context.Cause(ctx)); ok {
 		return permanent
 	}
@@ -111,10 +106,9 @@ func (s *Supervisor) start(ctx, cut context.Context, stages [][]Task, all *sync.
 	}
 	var members sync.WaitGroup
 	for _, task := range stages[0] {
-		s.failures.WithLabelValues(task.Name)
 		members.Go(func() {
 			if err := s.Keep(ctx, cut, task); err != nil {
-				s.log.Error("task failed for good", zap.String("task", task.Name), zap.Error(err))
+				s.log.Error("task failed for good", logging.TaskGivenUp.Field(), zap.String("task", task.Name), zap.Error(err))
 				end(&failedForGood{task.Name, err})
 			}
 		})
@@ -141,13 +135,20 @@ func (f *failedForGood) Unwrap() error { return f.err }
 // while the others run are kept by one of them.
 func (s *Supervisor) Keep(ctx, cut context.Context, task Task) error {
 	log := s.log.With(zap.String("task", task.Name))
-	defer s.forget(task.Name)
+	s.failures.WithLabelValues(task.Name)
+	r := s.kept.enter(task.Name)
+	defer s.kept.leave(task.Name, r)
 	pauses := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstPause), backoff.WithMaxInterval(lastPause),
 		backoff.WithRandomizationFactor(jitter), backoff.WithMaxElapsedTime(0))
 	var reasons streak.Streak
 	for {
-		started := time.Now()
+		steadily := time.AfterFunc(steadyAfter, func() {
+			reasons.Heal(log.With(logging.TaskHealed.Field()), "task runs steadily again")
+		})
 		err := task.Run(ctx, cut)
+		if !steadily.Stop() {
+			pauses.Reset()
+		}
 		if ctx.Err() != nil {
 			if err != nil {
 				log.Warn("task ended with an error while stopping", zap.Error(err))
@@ -161,44 +162,17 @@ func (s *Supervisor) Keep(ctx, cut context.Context, task Task) error {
 		if permanent, ok := errors.AsType[*backoff.PermanentError](err); ok {
 			return permanent.Err
 		}
-		if time.Since(started) >= steadyAfter {
-			reasons.Heal(log, "task had run steadily")
-			pauses.Reset()
-		}
-		reasons.Fail(log, "task failed and is restarted", err.Error(), err)
-		s.setFailing(task.Name, failure{err: err})
+		reasons.Fail(log.With(logging.TaskFailed.Field()), "task failed and is restarted", err.Error(), err)
+		s.kept.change(r, record{err: err})
 		if !wait(ctx, pauses.NextBackOff()) {
 			return nil
 		}
-		s.setFailing(task.Name, failure{err: err, restarted: time.Now()})
+		s.kept.change(r, record{err: err, restarted: time.Now()})
 	}
-}
-
-func (s *Supervisor) setFailing(task string, f failure) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failing[task] = f
-}
-
-// forget ends the memory of a task that has ended as it was asked to.
-func (s *Supervisor) forget(task string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.failing, task)
 }
 
 // Healthy returns an error that names the tasks which failed and have not run steadily since, with their reasons.
-func (s *Supervisor) Healthy() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var failing []error
-	for _, name := range slices.Sorted(maps.Keys(s.failing)) {
-		if f := s.failing[name]; f.restarted.IsZero() || time.Since(f.restarted) < steadyAfter {
-			failing = append(failing, fmt.Errorf("task %s: %w", name, f.err))
-		}
-	}
-	return errors.Join(failing...)
-}
+func (s *Supervisor) Healthy() error { return s.kept.healthy() }
 
 // cutAfter returns a context that ends d after ctx has ended.
 func cutAfter(ctx context.Context, d time.Duration) (context.Context, func()) {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/streak"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/systemd"
+)
+
+// lookEvery is how often it is looked how the parent is.
+const lookEvery = time.Second
+
+// pulse tells the service manager how the parent is and that it lives, and the log when the enclave came or was lost.
+type pulse struct {
+	log     *zap.Logger
+	manager systemd.Manager
+	// healthy is what the supervisor says, under its lock: a parent that is locked up does not beat, and the manager starts another.
+	healthy func() error
+	enclave func() error // nil while an enclave is there; the function is nil for parts that know of none
+	silent  streak.Streak
+
+	status string // that was last told
+	here   bool   // the enclave was, at the last look
+}
+
+// tell is the manager's; the parent works without one that listens.
+func (p *pulse) tell(words ...string) {
+	if err := p.manager.Tell(words...); err != nil {
+		p.silent.Fail(p.log, "the service manager was not told", err.Error(), err)
+		return
+	}
+	p.silent.Heal(p.log, "the service manager listens again")
+}
+
+// run looks and beats until ended is closed; ctx ends when the parent begins to stop.
+func (p *pulse) run(ctx context.Context, ended <-chan struct{}) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	var beats <-chan time.Time
+	if d := p.manager.Watchdog; d > 1 {
+		beat := time.NewTicker(d / 2) // as sd_watchdog_enabled(3) recommends
+		defer beat.Stop()
+		beats = beat.C
+	}
+	stopping := ctx.Done()
+	for {
+		select {
+		case <-look.C:
+			if stopping != nil {
+				p.look()
+			}
+		case <-beats:
+			_ = p.healthy()
+			p.tell(systemd.Alive)
+		case <-stopping:
+			p.tell(systemd.Stopping, systemd.Status("stopping"))
+			stopping = nil
+		case <-ended:
+			return
+		}
+	}
+}
+
+// look tells what has changed.
+func (p *pulse) look() {
+	status := "the enclave is there"
+	if p.enclave == nil {
+		status = "running"
+	} else if err := p.enclave(); err != nil {
+		status = err.Error()
+		if p.here {
+			p.log.Warn("the enclave is lost", logging.EnclaveLost.Field(), zap.Error(err))
+		}
+		p.here = false
+	} else if !p.here {
+		p.here = true
+		p.log.Info("the enclave is there", logging.EnclaveCame.Field())
+	}
+	if err := p.healthy(); err != nil {
+		status += "; " + err.Error()
+	}
+	if status != p.status {
+		p.status = status
+		p.tell(systemd.Status(status))
+	}
+}
