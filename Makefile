@@ -27,10 +27,10 @@ BADNET := $(TOOLS)/toxiproxy-server
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo check test storm lint bench fuzz oracle clients fmt clean
+.PHONY: help setup build split run demo check test e2e-vsock storm lint bench fuzz oracle clients fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## look for Go, a C compiler and make; say what is missing and install it where possible
 	@sh scripts/setup.sh
@@ -61,6 +61,9 @@ test: setup $(BADNET) ## every test of the three modules, with the race detector
 	@sh scripts/setup.sh tests
 	go test -race -timeout 10m $(PACKAGES)
 
+e2e-vsock: setup ## the split over real AF_VSOCK, in a guest that QEMU boots without KVM; needs Debian, a minute or two
+	@scripts/e2e-vsock.sh
+
 storm: setup $(BADNET) ## kills, faults and races against every slashing store, for an hour or so: KILLS, PAIRS, PAUSE
 	@sh scripts/setup.sh tests
 	go test -count 1 -v -timeout 6h ./enclave/e2e/storm -storm.kills $(KILLS) -storm.pairs $(PAIRS) -storm.pause $(PAUSE)
@@ -88,7 +91,7 @@ $(BADNET):
 
 bench: split $(BADNET) ## what a signature costs in the running signer, against the bare one; then the benchmarks of the parts
 	@sh scripts/setup.sh tests
-	cd enclave && $(BUILD) -o ../build/ ./e2e/bench
+	cd enclave && $(BUILD) -o ../build/ ./e2e/bench ./e2e/relay
 	@sh scripts/bench.sh $(BENCHTIME) $(BENCHFLAGS)
 
 fuzz: setup ## every fuzz target for FUZZTIME (20s)
