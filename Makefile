@@ -10,10 +10,11 @@ FUZZTIME ?= 20s
 BENCHTIME ?= 2s
 # Such as -figures plain,burst; build/bench -h lists them.
 BENCHFLAGS ?=
-# How long the storm is: kills for each store, conflicting pairs, and how long PostgreSQL is stopped.
+# How long the storm is: kills for each store, conflicting pairs, how long PostgreSQL is stopped, and how often each fault strikes.
 KILLS ?= 1000
 PAIRS ?= 1000000
 PAUSE ?= 20s
+ROUNDS ?= 20
 
 # Tools are pinned here and nowhere else.
 GOLANGCI_LINT := v2.15.0
@@ -64,15 +65,16 @@ test: setup $(BADNET) ## every test of the three modules, with the race detector
 e2e-vsock: setup ## the split over real AF_VSOCK, in a guest that QEMU boots without KVM; needs Debian, a minute or two
 	@scripts/e2e-vsock.sh
 
-storm: setup $(BADNET) ## kills, faults and races against every slashing store, for an hour or so: KILLS, PAIRS, PAUSE
+storm: setup $(BADNET) ## kills, faults and races against every slashing store, and faults around parent and enclave, for an hour or so: KILLS, PAIRS, PAUSE, ROUNDS
 	@sh scripts/setup.sh tests
 	go test -count 1 -v -timeout 6h ./enclave/e2e/storm -storm.kills $(KILLS) -storm.pairs $(PAIRS) -storm.pause $(PAUSE)
+	go test -count 1 -v -timeout 6h ./enclave/e2e/faults -faults.rounds $(ROUNDS)
 
 lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilities
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet $(PACKAGES)
 	$(LINTER) run $(PACKAGES)
-	@if command -v shellcheck >/dev/null 2>&1; then echo shellcheck; shellcheck scripts/*.sh .ci/run; else echo "no shellcheck here: shell scripts not linted"; fi
+	@if command -v shellcheck >/dev/null 2>&1; then echo shellcheck; shellcheck scripts/*.sh scripts/oracle/eif/run.sh .ci/run; else echo "no shellcheck here: shell scripts not linted"; fi
 	@sh scripts/vulncheck.sh $(GOVULNCHECK) $(MODULES)
 
 # Built from source, so that the same Go compiles the linter and the code.
@@ -97,8 +99,9 @@ bench: split $(BADNET) ## what a signature costs in the running signer, against 
 fuzz: setup ## every fuzz target for FUZZTIME (20s)
 	@sh scripts/fuzz.sh $(FUZZTIME)
 
-oracle: setup ## signing roots of generated requests against those of lodestar; needs Node 20 and npm
+oracle: setup ## signing roots against those of lodestar, measurements of images against AWS's library; needs Node 20, npm and Rust
 	@sh scripts/oracle.sh
+	@sh scripts/oracle/eif/run.sh
 
 clients: split ## the signer clients of Lodestar and Prysm against the signer; needs Node 20 and npm
 	@sh scripts/clients.sh build/containment-chamber

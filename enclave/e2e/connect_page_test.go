@@ -20,7 +20,7 @@ func TestConnectPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SIGNER_TOKEN", connectToken)
-	c := startConnected(t)
+	c := startConnected(t, "")
 	if code := c.proxy.terminate(); code != 0 { // the page has its own
 		t.Errorf("proxy: exit code %d", code)
 	}

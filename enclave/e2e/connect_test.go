@@ -34,8 +34,8 @@ type connected struct {
 	client         *http.Client
 }
 
-// startConnected lets the proxy accept the signer's own binary alone.
-func startConnected(t *testing.T) *connected {
+// startConnected lets the proxy accept the signer's own binary alone, and tell a service manager at notify how it is.
+func startConnected(t *testing.T, notify string) *connected {
 	t.Helper()
 	dir, ports := shortDir(t), freePorts(t, 6)
 	at := func(scheme string, port int) string { return fmt.Sprintf("%s://127.0.0.1:%d", scheme, port) }
@@ -45,9 +45,11 @@ func startConnected(t *testing.T) *connected {
 	}
 	c.startSplit("containment-chamber")
 	writeFile(t, filepath.Join(dir, "policy.json"), string(policyFor(t, "containment-chamber")))
+	t.Setenv("NOTIFY_SOCKET", notify)
 	c.proxy = start(t, "containment-chamber", "connect", "--signer", c.api, "--policy", filepath.Join(dir, "policy.json"),
 		"--attestation-root", software.RootFile(filepath.Join(dir, "nsm")), "--listen", strings.TrimPrefix(c.url, "http://"),
 		"--health-listen", strings.TrimPrefix(c.own, "http://"), "--auth-token", "env:SIGNER_TOKEN", "--log-level", "debug")
+	t.Setenv("NOTIFY_SOCKET", "") // the parent would tell how it is, too
 	c.await(func() bool { return c.ready()["ready"] == true })
 	return c
 }
@@ -123,7 +125,7 @@ func (c *connected) sign(body string) (int, string) {
 func TestConnect(t *testing.T) {
 	manager := notified(t)
 	t.Setenv("SIGNER_TOKEN", connectToken)
-	c := startConnected(t)
+	c := startConnected(t, manager.path)
 	direct := attestedClient(t, c.dir)
 
 	for step, body := range []string{vote(10, 11), vote(10, 11), vote(9, 12), `{"type":"ATTESTATION"}`, "no JSON"} {
@@ -210,6 +212,7 @@ func (c *connected) refuses(program string) {
 
 // manager is a service manager that is told how services are.
 type manager struct {
+	path string
 	mu   sync.Mutex // held while told is used
 	told []string
 }
@@ -242,7 +245,7 @@ func notified(t *testing.T) *manager {
 		}
 	})
 	t.Cleanup(func() { conn.Close(); all.Wait() })
-	t.Setenv("NOTIFY_SOCKET", path)
+	m.path = path
 	return m
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -114,18 +115,11 @@ func TestAnEnclaveTouchesNothingButItsTransport(t *testing.T) {
 	if testing.Short() { // databases are services
 		return
 	}
-	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore, "dynamodb": dynamodbStore} {
+	withAgent := func(t *testing.T) remoteStore { return behindAgent(t, newPodAgent(t, time.Hour)) }
+	for name, make := range map[string]func(*testing.T) remoteStore{"postgres": postgresStore, "dynamodb": withAgent} {
 		t.Run(name, func(t *testing.T) {
 			store, dir, ports := make(t), shortDir(t), freePorts(t, 4)
-			config := splitWorld(t, dir, filepath.Join(dir, "s"), ports)
-			text, err := os.ReadFile(config)
-			if err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, config, strings.NewReplacer(
-				fmt.Sprintf("backend: sqlite, sqlite: {path: %s/slashing.sqlite}", dir), store.settings,
-				"tee: {", fmt.Sprintf("tee: {egress: [{name: store, host: localhost, port: %d, vsock_port: 8001, plain: true}], ", store.port),
-			).Replace(string(text)))
+			config := store.configure(t, dir, filepath.Join(dir, "s"), ports)
 			start(t, "containment-chamber-enclave-proxy", "run", "-c", config)
 			signer := startConfined(t, "server", "-c", config)
 			awaitReady(t, newClient(t), fmt.Sprintf("http://127.0.0.1:%d", ports[0]), signer)

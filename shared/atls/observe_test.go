@@ -127,15 +127,16 @@ func TestObserve(t *testing.T) {
 		address string
 		options atls.Options
 		check   atls.Check
+		words   string
 	}{
-		"debug mode":      {debug.address, a.observing(), atls.CheckPolicy},
-		"another root":    {honest.address, stranger.observing(), atls.CheckDocument},
-		"not a named set": {honest.address, named, atls.CheckPolicy},
+		"debug mode":      {debug.address, a.observing(), atls.CheckPolicy, "PCR0 is zero: the enclave runs in debug mode"},
+		"another root":    {honest.address, stranger.observing(), atls.CheckDocument, "unknown authority"},
+		"not a named set": {honest.address, named, atls.CheckPolicy, "PCR0 is 01"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := atls.Observe(t.Context(), test.address, test.options, nil)
-			if e, ok := errors.AsType[*atls.Error](err); !ok || e.Check != test.check {
-				t.Error(err)
+			if e, ok := errors.AsType[*atls.Error](err); !ok || e.Check != test.check || !strings.Contains(err.Error(), test.words) {
+				t.Errorf("got %v, want %q", err, test.words)
 			}
 		})
 	}

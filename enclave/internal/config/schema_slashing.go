@@ -21,7 +21,7 @@ type AntiSlashing struct {
 	// Trust: measured. Whoever has such an authority's key, and stands between, is the database.
 	CAPEM string `koanf:"ca_pem" measured:"true" example:"-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"`
 	// Connections to the postgres backend at once. One is in use while votes are written, whatever their number; more are there for
-	// imports, exports and health checks, which votes must not wait for: one is refused.
+	// imports, exports and health checks, which votes must not wait for. Zero and one are refused.
 	// Trust: none.
 	PoolSize int `koanf:"pool_size" default:"8" range:"2-100"`
 	// Whether the postgres backend is reached over IPv4 alone, for networks whose IPv6 is broken. It changes nothing in an enclave,

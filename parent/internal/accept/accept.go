@@ -40,7 +40,7 @@ type Acceptor struct {
 	log     *zap.Logger
 	metrics *Metrics
 	bound   net.Listener // from Bind, until Run or Release takes it
-	open    sync.Mutex   // held while a Run has the listener open
+	open    sync.Mutex   // held while a Run has the listener open, and while bound is taken
 	active  atomic.Int64 // raised by Run's loop alone, lowered by the connections' goroutines
 	refused streak.Streak
 	sources sources
@@ -93,10 +93,12 @@ func (a *Acceptor) Run(ctx, cut context.Context, handle func(context.Context, ne
 	return err
 }
 
-// WaitClosed waits until the listener of a Run whose context has ended is closed. Its connections may live on.
+// WaitClosed waits until the listener of a Run whose context has ended is closed, also if that Run has not come to take it from Bind. Its
+// connections may live on.
 func (a *Acceptor) WaitClosed() {
 	a.open.Lock()
 	defer a.open.Unlock()
+	a.Release()
 }
 
 // listen accepts with the bound listener, or opens one, and closes it.

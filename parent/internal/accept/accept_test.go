@@ -68,6 +68,27 @@ func ask(c net.Conn) error {
 	return err
 }
 
+// TestClosedBeforeRun: a listener that was bound for a Run which is stopped before it begins is closed when WaitClosed returns, and the
+// Run does not open it again.
+func TestClosedBeforeRun(t *testing.T) {
+	var network memvsock.Network
+	a := New(Config{Name: "x", Listen: func() (net.Listener, error) { return network.Listen(1) }, MaxConnections: 1}, zap.NewNop(), NewMetrics(prometheus.NewRegistry()))
+	if err := a.Bind(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	a.WaitClosed()
+	free, err := network.Listen(1)
+	if err != nil {
+		t.Fatalf("the port is not free: %v", err)
+	}
+	defer free.Close()
+	if err := a.Run(ctx, t.Context(), echo); err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
 func TestLimitRefusesAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var network memvsock.Network
