@@ -15,6 +15,7 @@ import (
 
 // keyFlags name public keys, one by one and by a file of them.
 type keyFlags struct {
+	cmd  *cobra.Command
 	keys *[]string
 	file *string
 }
@@ -22,13 +23,17 @@ type keyFlags struct {
 // newKeyFlags gives cmd those flags; key says of --key what it does.
 func newKeyFlags(cmd *cobra.Command, key string) keyFlags {
 	return keyFlags{
+		cmd:  cmd,
 		keys: cmd.Flags().StringArray("key", nil, key),
 		file: cmd.Flags().String("keys-file", "", "`FILE` of such keys, one on each line, # before a comment; - is standard input"),
 	}
 }
 
 // given says that keys are named, be it by a file without any.
-func (f keyFlags) given() bool { return len(*f.keys) > 0 || *f.file != "" }
+func (f keyFlags) given() bool { return len(*f.keys) > 0 || f.fileGiven() }
+
+// fileGiven is true for an empty name too: a variable that is not set must not stand for all keys.
+func (f keyFlags) fileGiven() bool { return f.cmd.Flags().Changed("keys-file") }
 
 // read returns each key that is named, once; nil if the flags are not given. A file that names none is an error: without keys a
 // command may be meant for all of them.
@@ -39,7 +44,7 @@ func (f keyFlags) read(cmd *cobra.Command) ([]bls.PublicKey, error) {
 			return nil, usageError{fmt.Errorf("--key %q: %w", text, err)}
 		}
 	}
-	if *f.file == "" {
+	if !f.fileGiven() {
 		return keys.list, nil
 	}
 	r := cmd.InOrStdin()

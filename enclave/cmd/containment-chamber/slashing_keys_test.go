@@ -57,12 +57,13 @@ func TestSlashingKeysFileRefuses(t *testing.T) {
 		return path
 	}
 	for path, words := range map[string]string{
-		write("empty", ""):                                 "empty: it names no key",
-		write("comments", "# "+publicKey(1)+"\n\n"):        "comments: it names no key",
-		write("list", publicKey(1)+"\n"+publicKey(2)+","):  "list: line 2: \"" + publicKey(2) + ",\": ",
-		write("long", strings.Repeat("a", 1<<17)):          "long: bufio.Scanner: token too long",
-		filepath.Join(dir, "none"):                         "no such file",
-		dir:                                                "is a directory",
+		write("empty", ""):                                "empty: it names no key",
+		write("comments", "# "+publicKey(1)+"\n\n"):       "comments: it names no key",
+		write("list", publicKey(1)+"\n"+publicKey(2)+","): "list: line 2: \"" + publicKey(2) + ",\": ",
+		write("long", strings.Repeat("a", 1<<17)):         "long: bufio.Scanner: token too long",
+		filepath.Join(dir, "none"):                        "no such file",
+		dir:                                               "is a directory",
+		"":                                                "no such file", // a variable that is not set
 		write("short", "\n"+publicKey(1)+"\n0x12 # short"): "short: line 3: \"0x12\": ",
 	} {
 		for _, verb := range []string{"init", "raise --slot 8", "high-watermark --slot 8", "high-watermark --remove"} {
@@ -72,4 +73,17 @@ func TestSlashingKeysFileRefuses(t *testing.T) {
 	slashingRun(t, 2, "--key and --keys-file go with", "high-watermark", "--keys-file", write("good", publicKey(1)), "-c", config)
 	same(t, slashingRun(t, 0, "", "export", "-c", config), before)
 	same(t, slashingRun(t, 0, "", "high-watermark", "-c", config), "all keys  none\n")
+}
+
+// TestToNowLiftsNoFreeze: whoever repeats the commands of a move does not set a store free that was frozen by it.
+func TestToNowLiftsNoFreeze(t *testing.T) {
+	config, file := protected(t)
+	slashingRun(t, 0, "", "import", file, "-c", config)
+	frozen := slashingRun(t, 0, "", "high-watermark", "--slot", "100", "--epoch", "3", "-c", config)
+	same(t, slashingRun(t, 0, "", "high-watermark", "--to-now", "-c", config), frozen)
+	own := slashingRun(t, 0, "", "high-watermark", "--slot", "90", "--epoch", "2", "--key", publicKey(1), "-c", config)
+	same(t, slashingRun(t, 0, "", "high-watermark", "--to-now", "--key", publicKey(1), "-c", config), own)
+	if lifted := slashingRun(t, 0, "", "high-watermark", "--slot", "200", "-c", config); lifted == own {
+		t.Error("heights that are given do not lift it")
+	}
 }

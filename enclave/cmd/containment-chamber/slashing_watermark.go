@@ -56,7 +56,7 @@ on this machine and later, lifts to no less: what is raised so signs nothing tha
 			if err != nil {
 				return err
 			}
-			limit = admin.Limit{Slot: &h.slot, Epoch: &h.epoch}
+			limit = admin.Limit{Slot: &h.slot, Epoch: &h.epoch, OnlyLower: true} // a freeze that holds is not lifted by the clock
 		}
 		return at.use(cmd, func(o operations) error {
 			var h admin.HighWatermarks

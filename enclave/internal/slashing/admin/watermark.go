@@ -17,6 +17,8 @@ import (
 type Limit struct {
 	Slot  *uint64 `json:"slot,omitempty,string"`
 	Epoch *uint64 `json:"epoch,omitempty,string"`
+	// OnlyLower leaves what is set lower already.
+	OnlyLower bool `json:"-"`
 }
 
 // KeyLimit is that of one key, beside that of all keys: the lower ones count.
@@ -108,10 +110,10 @@ func (a *Admin) RemoveHighWatermark(ctx context.Context, keys []bls.PublicKey) (
 
 // over is h with the heights that the limit has.
 func (l Limit) over(h slashing.HighWatermark) slashing.HighWatermark {
-	if l.Slot != nil {
+	if l.Slot != nil && (!l.OnlyLower || *l.Slot < h.Slot) {
 		h.Slot = *l.Slot
 	}
-	if l.Epoch != nil {
+	if l.Epoch != nil && (!l.OnlyLower || *l.Epoch < h.Epoch) {
 		h.Epoch = *l.Epoch
 	}
 	return h

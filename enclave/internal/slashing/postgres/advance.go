@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -23,7 +22,9 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 	if err := distinct(claims); err != nil {
 		return nil, fmt.Errorf("%w: %w", slashing.ErrUnavailable, err)
 	}
-	return s.insist(ctx, claims, math.MaxInt, nil)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.insist(ctx, claims, s.timeout/4, nil)
 }
 
 // distinct refuses what one statement cannot hold, which is a fault of the caller's: PostgreSQL would fail all of it.
@@ -53,9 +54,9 @@ func distinct(claims []slashing.Claim) error {
 // resends is how often a batch is sent again whose outcome is unknown.
 const resends = 1
 
-// insist sends the claims until it is known what became of them, or hope is gone: after most tries that another transaction was in
-// the way of. doubt is an earlier try whose outcome is unknown: after it no error may say that nothing was recorded.
-func (s *Store) insist(ctx context.Context, claims []slashing.Claim, most int, doubt error) ([]slashing.Outcome, error) {
+// insist sends the claims until it is known what became of them, or hope is gone: when another transaction was in the way, and
+// less than need is left for the next try. doubt is an earlier try whose outcome is unknown: after it no error may say that nothing was recorded.
+func (s *Store) insist(ctx context.Context, claims []slashing.Claim, need time.Duration, doubt error) ([]slashing.Outcome, error) {
 	for tries, lost := 1, 0; ; tries++ {
 		outcomes, err := s.send(ctx, claims)
 		switch {
@@ -67,10 +68,10 @@ func (s *Store) insist(ctx context.Context, claims []slashing.Claim, most int, d
 			}
 			return outcomes, nil
 		case byRow(err) && len(claims) > 1:
-			return s.halve(ctx, claims, most, doubt), nil
-		case conflicted(err) && tries < most && pause(ctx, tries, s.timeout/4):
+			return s.halve(ctx, claims, need, doubt), nil
+		case conflicted(err) && pause(ctx, tries, need):
 			if parts := s.byLock(ctx, claims); len(parts) > 1 {
-				return s.passBy(ctx, claims, parts, most, doubt), nil
+				return s.passBy(ctx, claims, parts, need, doubt), nil
 			}
 			continue
 		}
@@ -102,8 +103,8 @@ func doubted(err, doubt error) error {
 }
 
 // each is insist, whose error is the outcome of each claim.
-func (s *Store) each(ctx context.Context, claims []slashing.Claim, most int, doubt error) []slashing.Outcome {
-	outcomes, err := s.insist(ctx, claims, most, doubt)
+func (s *Store) each(ctx context.Context, claims []slashing.Claim, need time.Duration, doubt error) []slashing.Outcome {
+	outcomes, err := s.insist(ctx, claims, need, doubt)
 	if err != nil {
 		return slices.Repeat([]slashing.Outcome{{Err: err}}, len(claims))
 	}
@@ -111,9 +112,9 @@ func (s *Store) each(ctx context.Context, claims []slashing.Claim, most int, dou
 }
 
 // halve finds the claims whose rows are at fault, so that the others are recorded.
-func (s *Store) halve(ctx context.Context, claims []slashing.Claim, most int, doubt error) []slashing.Outcome {
+func (s *Store) halve(ctx context.Context, claims []slashing.Claim, need time.Duration, doubt error) []slashing.Outcome {
 	half := len(claims) / 2
-	return append(s.each(ctx, claims[:half], most, doubt), s.each(ctx, claims[half:], most, doubt)...)
+	return append(s.each(ctx, claims[:half], need, doubt), s.each(ctx, claims[half:], need, doubt)...)
 }
 
 // pause waits for the transaction that was in the way, a little longer at each try. It is false if ctx ends before, or leaves less

@@ -3,15 +3,13 @@ package postgres
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
-
-// heldTries is how often claims are sent that have let the others of their group pass.
-const heldTries = 2
 
 // What a lock may mean to a claim.
 const (
@@ -34,18 +32,18 @@ SELECT key, key IN (SELECT key FROM free) FROM blocks WHERE key = ANY ($1::bytea
 )
 
 // passBy records a group that waited in vain for a lock, part after part as byLock tells them apart. The first part waits as long as it
-// would alone; those after it, which keep the first from its answer, give up after a few tries.
-func (s *Store) passBy(ctx context.Context, claims []slashing.Claim, parts [][]int, most int, doubt error) []slashing.Outcome {
+// would alone; those after it, which keep the first from its answer, until half of the write's time is over.
+func (s *Store) passBy(ctx context.Context, claims []slashing.Claim, parts [][]int, need time.Duration, doubt error) []slashing.Outcome {
 	outcomes := make([]slashing.Outcome, len(claims))
 	for _, part := range parts {
 		some := make([]slashing.Claim, len(part))
 		for i, at := range part {
 			some[i] = claims[at]
 		}
-		for i, o := range s.each(ctx, some, most, doubt) {
+		for i, o := range s.each(ctx, some, need, doubt) {
 			outcomes[part[i]] = o
 		}
-		most = heldTries
+		need = s.timeout / 2
 	}
 	return outcomes
 }
@@ -87,8 +85,10 @@ func (s *Store) byLock(ctx context.Context, claims []slashing.Claim) (parts [][]
 			return err
 		})
 	}
+	batch.Queue("BEGIN")
 	ask(freeAttestations, g.attestations)
 	ask(freeBlocks, g.blocks)
+	batch.Queue("ROLLBACK") // a commit of these locks would wait for disk and standby, and hold them meanwhile
 	if err := exchange(ctx, conn.Conn(), batch); err != nil {
 		s.renew(err)
 		return nil
