@@ -148,10 +148,15 @@ func (p *Provider) tell(c aws.Credentials, source string, err error) {
 	switch {
 	case err == nil:
 		p.options.Log.Info("AWS credentials", zap.String("source", source), zap.Time("expires", c.Expires))
-	case before == nil || before.Error() != err.Error():
+	case before == nil || withoutID(before) != withoutID(err):
 		p.options.Log.Warn("no new AWS credentials", zap.Error(err), zap.Bool("old_ones_usable", usable(held, time.Now())))
 	}
 }
+
+var requestID = regexp.MustCompile(`RequestID: [0-9A-Za-z-]+`)
+
+// withoutID is the text of an error without what differs at each try.
+func withoutID(err error) string { return requestID.ReplaceAllString(err.Error(), "") }
 
 // finish notes what became of a try, and wakes who waits for it.
 func (p *Provider) finish(c aws.Credentials, reason error) {

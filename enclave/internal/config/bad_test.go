@@ -187,6 +187,10 @@ func TestRules(t *testing.T) {
 		{"nitro with a clear endpoint", nitro, "backend: postgres", "backend: dynamodb, dynamodb: {table: 'arn:aws:dynamodb:eu-central-1:111122223333:table/slashing', endpoint: 'http://h'}, trust_parent: true", "5: anti_slashing.dynamodb.endpoint: http is refused on tee.platform nitro"},
 		{"nitro with the name of a table", nitro, "backend: postgres", "backend: dynamodb, region: eu-west-1, dynamodb: {table: slashing}, trust_parent: true", "5: anti_slashing.dynamodb.table: must be the table's ARN on tee.platform nitro: a name alone does not say whose account it is in"},
 		{"nitro that says it does not trust", nitro, "backend: postgres", "backend: postgres, region: eu-west-1, password_source: rds_iam, trust_parent: false", "5: anti_slashing.password_source: rds_iam needs anti_slashing.trust_parent: true"},
+		{
+			"nitro with relayed credentials of any role", strings.Replace(nitro, ", role_arn: 'arn:aws:iam::111122223333:role/signer'", "", 1), "backend: postgres",
+			"backend: postgres, region: eu-west-1, password_source: rds_iam, trust_parent: true", "tee.role_arn: must be set for rds_iam on tee.platform nitro: the relayed credentials are held against it",
+		},
 		{"nitro with rds_iam", nitro, "backend: postgres", "backend: postgres, region: eu-west-1, password_source: rds_iam", "5: anti_slashing.password_source: rds_iam needs anti_slashing.trust_parent: true on tee.platform nitro: the parent relays the AWS credentials"},
 		{"nitro with everybody's slashing API", nitro, "backend: postgres", "backend: postgres, api: true", "5: anti_slashing.api: is refused on tee.platform nitro while auth.mode is open"},
 		{"noop with an API", least, "noop", "noop, api: true", "2: anti_slashing.api: is for a record, and anti_slashing.backend noop keeps none"},

@@ -142,6 +142,9 @@ func (c *checker) trusting(key, value string, platform []string) {
 		c.refuse(key, append(on("anti_slashing.trust_parent"), platform...), "%s needs anti_slashing.trust_parent: true on tee.platform nitro: "+
 			"the parent relays the AWS credentials, and whoever controls the host can rewrite the slashing record with them", value)
 	}
+	if c.TEE.RoleARN == "" {
+		c.refuse("tee.role_arn", append(on(key), platform...), "must be set for %s on tee.platform nitro: the relayed credentials are held against it", value)
+	}
 }
 
 func (c *checker) productionSlashing() {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,6 +36,7 @@ type Forwarders struct {
 type door struct {
 	*route
 	listener net.Listener
+	shut     *atomic.Bool // the last dial failed, which is told once
 }
 
 // NewForwarders opens listeners on 127.0.0.2, 127.0.0.3 and on, one address for each name in the order of the table. A route to an address
@@ -62,7 +64,7 @@ func NewForwarders(d *Dialer, listen func(network, address string) (net.Listener
 			f.close()
 			return nil, fmt.Errorf("egress forwarder of route %s to %v: %w", r.Name, r.to, err)
 		}
-		f.doors = append(f.doors, door{r, l})
+		f.doors = append(f.doors, door{r, l, new(atomic.Bool)})
 	}
 	return f, nil
 }
@@ -125,8 +127,13 @@ func (f *Forwarders) forward(ctx context.Context, d door, near net.Conn) {
 	far, err := f.dialer.dial(ctx, d.route)
 	if err != nil {
 		_ = near.Close()
-		f.log.Warn("egress forwarder closed a connection", zap.String("route", d.Name), zap.Error(err))
+		if !d.shut.Swap(true) {
+			f.log.Warn("egress forwarder closes connections", zap.String("route", d.Name), zap.Error(err))
+		}
 		return
+	}
+	if d.shut.Swap(false) {
+		f.log.Info("egress forwarder reaches its route again", zap.String("route", d.Name))
 	}
 	client, ok := near.(pipe.Conn)
 	if !ok {

@@ -161,7 +161,7 @@ func TestForwardersKeepTheLimits(t *testing.T) {
 				t.Errorf("%s: %v, want %v", sample, got, want)
 			}
 		}
-		if n := w.logged.FilterMessage("egress forwarder closed a connection").Len(); n != 3 {
+		if n := w.logged.FilterMessage("egress forwarder closes connections").Len(); n != 3 {
 			t.Errorf("%d lines, want 3", n)
 		}
 	})
