@@ -8,9 +8,12 @@ import (
 	"time"
 )
 
-// Check compares a verified document, and what its program claims, at a time. It returns the first set that matches. The error is that
-// of [Policy.Validate], a [*PolicyError], or an [*Error] about the document's age.
+// Check compares a verified document, and what its program claims, at a time; zero is the local clock. It returns the first set that
+// matches. The error is that of [Policy.Validate], a [*PolicyError], or an [*Error] about the document's age.
 func (p Policy) Check(doc *Document, claims Claims, now time.Time) (Set, error) {
+	if now.IsZero() { // which would be before the end of every set
+		now = time.Now()
+	}
 	for index := range imageRegisters {
 		if doc.PCRs[index].IsZero() { // an absent register counts as zero
 			return Set{}, &PolicyError{Debug: true, Differences: []Difference{{Register: index}}}

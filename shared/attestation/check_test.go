@@ -95,7 +95,7 @@ func TestPolicyCheckRest(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy attestation.Policy
 		claims attestation.Claims
-		now    time.Time // zero: now
+		now    time.Time // zero: the local clock
 		set    string    // that matches
 		words  string    // of the error
 	}{
@@ -120,6 +120,18 @@ func TestPolicyCheckRest(t *testing.T) {
 		"as old as may be":    {attestation.Policy{Sets: []set{current}, MaxAge: time.Minute}, attestation.Claims{}, now.Add(time.Minute), "current", ""},
 		"too old":             {attestation.Policy{Sets: []set{current}, MaxAge: time.Minute}, attestation.Claims{}, now.Add(61 * time.Second), "", "1m1s ago, at most 1m0s is allowed"},
 		"from the future":     {attestation.Policy{Sets: []set{current}, MaxAge: time.Minute}, attestation.Claims{}, now.Add(-31 * time.Second), "", "31s in the future"},
+		"expired by the local clock": {
+			attestation.Policy{Sets: []set{{Label: "ancient", PCRs: measurements{0: {1}}, Expires: time.Date(2000, 1, 2, 0, 0, 0, 0, time.UTC)}}},
+			attestation.Claims{},
+			time.Time{},
+			"", `set 0 "ancient": the set expired at 2000-01-02T00:00:00Z`,
+		},
+		"not expired by the local clock": {
+			attestation.Policy{Sets: []set{{Label: "lasting", PCRs: measurements{0: {1}}, Expires: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}},
+			attestation.Claims{},
+			time.Time{},
+			"lasting", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.policy.Check(doc, test.claims, test.now)

@@ -12,7 +12,8 @@ import (
 const introductionTimeout = 5 * time.Second
 
 // Introduced is a listener each of whose connections begins with a PROXY protocol v2 header: their remote address is what that says. The
-// proxy is not trusted: the address is for logs, and nothing may be decided by it. A connection without a header ends.
+// proxy is not trusted: the address is for logs, and nothing may be decided by it but at which rate one client gets proofs of its
+// connections: a host that lies about it denies a service that it can deny without. A connection without a header ends.
 func Introduced(l net.Listener) net.Listener { return introducedListener{l} }
 
 type introducedListener struct{ net.Listener }

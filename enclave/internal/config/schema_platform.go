@@ -14,7 +14,7 @@ type TLS struct {
 	ListenPort uint16 `koanf:"listen_port" default:"9443" range:"0-65535"`
 	// Whether connections to the TLS listener begin with a PROXY protocol v2 header, which the parent then sends (and any other proxy
 	// that stands before a signer without an enclave): logs show the clients' addresses rather than the proxy's.
-	// Trust: a proxy says what it likes; the address is for logs and decides nothing.
+	// Trust: a proxy says what it likes; the address is for logs, and bounds how many proofs one client may ask for, no more.
 	ProxyProtocol bool `koanf:"proxy_protocol" default:"false"`
 	// Mode file.
 	File TLSFile `koanf:"file"`

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -17,11 +18,9 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 )
 
-// Bounds of proofs. Each is one call of the security module. What lets the certificate be renewed under any flood of them is that
-// one is made at a time; the rate is as high as it is so that few handshakes a second do not keep others from theirs.
+// Bounds of proofs, beside those of their rate. Each is one call of the security module. What lets the certificate be renewed under any
+// flood of them is that one is made at a time.
 const (
-	perSecond     = 200 // in all
-	burst         = 400
 	perConnection = 2 // a client needs one; a source that has more connections pays for a handshake each
 	attestLimit   = 5 * time.Second
 )
@@ -38,15 +37,16 @@ type Options struct {
 
 // API answers the call.
 type API struct {
-	o      Options
-	bucket *bucket
-	busy   chan struct{} // holds one element while a proof is made
-	proofs *prometheus.CounterVec
+	o       Options
+	now     func() time.Time // of the monotonic clock
+	sources *sources
+	busy    chan struct{} // holds one element while a proof is made
+	proofs  *prometheus.CounterVec
 }
 
 // New makes the call's handler.
 func New(o Options) (*API, error) {
-	a := &API{o: o, bucket: newBucket(perSecond, burst, time.Now()), busy: make(chan struct{}, 1)}
+	a := &API{o: o, now: time.Now, sources: newSources(time.Now()), busy: make(chan struct{}, 1)}
 	a.proofs = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "containment_attestation_proofs_total",
 		Help: "Proofs of single connections that were asked for, by result: made, limited, failed.",
@@ -106,7 +106,7 @@ func (a *API) prove(r *http.Request, given []string) ([]byte, error) {
 	if err != nil {
 		return nil, problem.Wrap(problem.Internal, err, "the proof could not be made")
 	}
-	return a.attest(r.Context(), userData, nonce)
+	return a.attest(r.Context(), sourceOf(r.RemoteAddr), userData, nonce)
 }
 
 func parseNonce(given []string) ([]byte, error) {
@@ -120,11 +120,11 @@ func parseNonce(given []string) ([]byte, error) {
 	return nonce, err
 }
 
-// attest takes its turn at the device: one proof at a time, and not too many in all.
-func (a *API) attest(caller context.Context, userData, nonce []byte) ([]byte, error) {
+// attest takes its turn at the device: one proof at a time, and not too many of a connection, of a source, and in all.
+func (a *API) attest(caller context.Context, source netip.Prefix, userData, nonce []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(caller, attestLimit)
 	defer cancel()
-	if api.CountProof(ctx) > perConnection || !a.bucket.take(time.Now()) {
+	if api.CountProof(ctx) > perConnection || !a.sources.take(source, a.now()) {
 		a.proofs.WithLabelValues("limited").Inc()
 		return nil, problem.New(problem.Overloaded, "too many proofs were asked for; a connection needs one")
 	}
