@@ -160,6 +160,7 @@ func TestConnect(t *testing.T) {
 	if status, body := c.sign(vote(12, 13)); status != 200 {
 		t.Errorf("with the first signer back: %d %s", status, body)
 	}
+	c.follows()
 	if code := c.proxy.terminate(); code != 0 {
 		t.Errorf("proxy: exit code %d", code)
 	}
@@ -208,6 +209,23 @@ func (c *connected) refuses(program string) {
 		c.t.Error("the other program was asked for a signature")
 	}
 	c.stopSplit()
+}
+
+// follows takes back what the policy accepts, while the signer runs and the connection to it stands, and gives it again.
+func (c *connected) follows() {
+	c.t.Helper()
+	path := filepath.Join(c.dir, "policy.json")
+	writeFile(c.t, path, string(policyFor(c.t, "other-chamber")))
+	c.await(func() bool {
+		status, body := c.sign(vote(12, 13))
+		return status == 502 && strings.Contains(body, "policy: measurements refused")
+	})
+	if ready := c.ready(); ready["ready"] != false || ready["refused"] != true {
+		c.t.Errorf("with another policy: readiness: %v", ready)
+	}
+	writeFile(c.t, path, string(policyFor(c.t, "containment-chamber")))
+	c.await(func() bool { status, _ := c.sign(vote(12, 13)); return status == 200 })
+	c.await(func() bool { return c.ready()["ready"] == true })
 }
 
 // manager is a service manager that is told how services are.

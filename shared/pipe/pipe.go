@@ -43,6 +43,9 @@ type Counts struct {
 // end of ctx, or silence beyond the limits (no read or write that ended, in either direction) ends both.
 // The error is nil if both directions ended with EOF.
 //
+// A peer that takes no more (EPIPE, ECONNRESET) may have answered all the same: what comes for it is dropped, unheard by the limits, and
+// the other direction goes on to its own end. The error is then that of the write.
+//
 // A connection that waits costs a goroutine for each direction and no buffer, if both are sockets.
 func Join(ctx context.Context, a, b Conn, limits Limits) (Counts, error) {
 	j := &joint{a: a, b: b, limits: limits, start: time.Now()}
@@ -67,7 +70,7 @@ type joint struct {
 	last   atomic.Int64 // when a byte passed last, either way: nanoseconds since start, on the monotonic clock
 
 	mu       sync.Mutex // held while any of these is read or changed
-	err      error      // why both directions were ended; the first reason stays
+	err      error      // why both directions were ended, or one was cut short; the first reason stays
 	half     bool       // one direction has ended
 	finished bool       // both have
 	timer    *time.Timer
@@ -75,13 +78,17 @@ type joint struct {
 
 // fail ends both directions by closing both connections.
 func (j *joint) fail(err error) {
+	j.note(err)
+	_ = j.a.Close()
+	_ = j.b.Close()
+}
+
+func (j *joint) note(err error) {
 	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.err == nil {
 		j.err = err
 	}
-	j.mu.Unlock()
-	_ = j.a.Close()
-	_ = j.b.Close()
 }
 
 // finish stops the clock.
@@ -143,7 +150,7 @@ func (j *joint) copyAndClose(dst, src Conn) int64 {
 	n, err := j.copy(dst, src)
 	if err == nil {
 		err = dst.CloseWrite()
-		if errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) {
+		if gone(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) {
 			err = nil // the peer is gone altogether; its own direction tells why
 		}
 	}
@@ -166,6 +173,10 @@ func (j *joint) copy(dst, src Conn) (int64, error) {
 			var written int
 			written, err = dst.Write(b)
 			total += int64(written)
+			if gone(err) {
+				j.note(err)
+				return total, j.discard(from)
+			}
 			j.passed()
 		}
 		if errors.Is(err, io.EOF) {
@@ -173,6 +184,22 @@ func (j *joint) copy(dst, src Conn) (int64, error) {
 		}
 		if err != nil {
 			return total, err
+		}
+	}
+}
+
+// gone says whether a write failed because its peer takes nothing more.
+func gone(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) }
+
+// discard reads until src ends, for a peer that is gone. Closing src instead would reset it, since there is more to read, and a reset
+// drops what the other direction has for it. What is dropped has not passed: a client that goes on writing does not hold the pipe open.
+func (j *joint) discard(from *source) error {
+	j.halfClosed()
+	for {
+		if _, err := from.read(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
 		}
 	}
 }

@@ -88,6 +88,31 @@ func readDocument(res *http.Response) (out fetched, err error) {
 	return out, err
 }
 
+// errOtherKey is a document that is not of the server that showed the certificate.
+var errOtherKey = errors.New("the document speaks of another key than the certificate's")
+
+// saysNothing is said of a document that came in clear.
+const saysNothing = "the document holds; nothing is said of who sent it, which the https address of the API would tell"
+
+// fetchVerified gets the present document of a signer and makes sure that it holds. Over https it must be that of the certificate which
+// the same connection showed: anybody can hand on another's. When the signer replaced its certificate between the two, they are
+// of one time at a second try.
+func fetchVerified(ctx context.Context, base *url.URL, j *judge) (got fetched, err error) {
+	for range 2 {
+		if got, err = fetchDocument(ctx, base, nil); err != nil {
+			return got, err
+		}
+		if base.Scheme == "https" && got.leaf == nil {
+			return got, refused(errOtherKey) // not with TLS as it is
+		}
+		j.at = time.Now()
+		if _, err = j.verify(evidence{document: got.document, certificate: got.leaf}); !errors.Is(err, errOtherKey) {
+			break
+		}
+	}
+	return got, refused(err)
+}
+
 // fetchProof has a signer prove itself on one connection, and returns the proof.
 func fetchProof(ctx context.Context, base *url.URL, j *judge) (fetched, error) {
 	if base.Scheme != "https" {
@@ -122,7 +147,7 @@ func (j *judge) prove(got fetched) error {
 	case subtle.ConstantTimeCompare(binding.Exporter[:], got.exporter[:]) != 1:
 		return errors.New("the document speaks of another connection than this one: somebody stands between")
 	case got.leaf == nil || binding.SPKI != sha256.Sum256(got.leaf.RawSubjectPublicKeyInfo):
-		return errors.New("the document speaks of another key than the certificate's")
+		return errOtherKey
 	case doc.PublicKey != nil:
 		return errors.New("the document holds a public key, which is for KMS")
 	}

@@ -17,7 +17,8 @@ func newAttestFetch() *cobra.Command {
 
 URL is https://host:port of its API, or http://host:port of its health port, which has no proofs. Without further flags
 the document is written as it came, for "attest verify" or "attest describe". With --proof, --policy or
---attestation-root it is verified first, and not written if it is refused.
+--attestation-root it is verified first, and not written if it is refused; over https it must then speak of the key of
+the certificate that the server shows, and over http nothing tells who sent it.
 
 Exit code: 0 written, and verified if that was asked for; 1 refused, or nothing came; 2 the command line, or a file that
 it names, is wrong.`,
@@ -55,11 +56,10 @@ func (j *judge) fetch(cmd *cobra.Command, base *url.URL, proof, verify bool) (go
 		got, err = fetchProof(cmd.Context(), base, j)
 		state = "proved, on a connection of its own, with nonce " + hex.EncodeToString(j.nonce)
 	case verify:
-		if got, err = fetchDocument(cmd.Context(), base, nil); err == nil {
-			_, err = j.verify(evidence{document: got.document})
-			err = refused(err)
+		got, err = fetchVerified(cmd.Context(), base, j)
+		if state = "verified, and of the key of this server's certificate"; base.Scheme == "http" {
+			state = saysNothing
 		}
-		state = "verified"
 	default:
 		got, err = fetchDocument(cmd.Context(), base, nil)
 		return got, `not verified: "attest verify" tells whether it holds`, err

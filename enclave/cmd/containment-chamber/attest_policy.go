@@ -59,7 +59,7 @@ Exit code: 0 done; 1 the source is refused, or does not answer; 2 the command li
 }
 
 func (f *policyFlags) run(cmd *cobra.Command) error {
-	if err := f.check(); err != nil {
+	if err := f.check(cmd); err != nil {
 		return err
 	}
 	set, digest, err := f.set(cmd)
@@ -101,7 +101,10 @@ func (f *policyFlags) run(cmd *cobra.Command) error {
 }
 
 // check looks at what can be seen before anything is read.
-func (f *policyFlags) check() error {
+func (f *policyFlags) check(cmd *cobra.Command) error {
+	if err := refuseEmpty(cmd.Flags(), "from-eif", "from-nitro-cli", "from-signer", flagRoot, "config", "role-arn", "signing-certificate", "label", "expires", "min-build", "proof", "add-to"); err != nil {
+		return err
+	}
 	var sources []string
 	for _, source := range [][2]string{{"--from-eif", f.image}, {"--from-nitro-cli", f.nitro}, {"--from-signer", f.signer}} {
 		if source[1] != "" {
@@ -109,6 +112,8 @@ func (f *policyFlags) check() error {
 		}
 	}
 	switch {
+	case cmd.Flags().Changed("max-age") && f.maxAge == 0:
+		return usageError{errors.New("--max-age: 0s, want whole seconds, or leave it out")}
 	case len(sources) > 1:
 		return usageError{errors.New(strings.Join(sources, " and ") + " go one without the other")}
 	case len(sources) == 0 && !f.anySigned:

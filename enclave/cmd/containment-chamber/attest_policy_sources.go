@@ -2,13 +2,10 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,9 +13,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif"
 )
-
-// maxNitroJSON is more than nitro-cli ever prints, in bytes; the metadata of an image is at most 1 MiB.
-const maxNitroJSON = 4 << 20
 
 // measured are the registers of the source that the flags name, if any.
 func (f *policyFlags) measured(cmd *cobra.Command) (attestation.Measurements, error) {
@@ -56,13 +50,9 @@ func (f *policyFlags) running(cmd *cobra.Command) (attestation.Measurements, err
 	if err != nil {
 		return nil, err
 	}
-	got, err := fetchDocument(cmd.Context(), base, nil)
+	got, err := fetchVerified(cmd.Context(), base, j)
 	if err != nil {
 		return nil, err
-	}
-	j.at = time.Now()
-	if _, err := j.verify(evidence{document: got.document}); err != nil {
-		return nil, refused(err)
 	}
 	doc, err := attestation.Verify(got.document, attestation.Options{Roots: j.roots, Now: j.at})
 	if err != nil {
@@ -74,40 +64,11 @@ func (f *policyFlags) running(cmd *cobra.Command) (attestation.Measurements, err
 			out[index] = value
 		}
 	}
+	if base.Scheme == "http" {
+		warn(cmd, []string{"http: " + saysNothing})
+	}
 	warn(cmd, []string{"this is what runs at " + base.Host + "; nothing vouches that it should"})
 	return out, nil
-}
-
-// parseNitroCLI reads what nitro-cli prints about an image.
-func parseNitroCLI(text []byte) (attestation.Measurements, error) {
-	var out struct {
-		Measurements *struct{ HashAlgorithm, PCR0, PCR1, PCR2, PCR8 string }
-		CheckCRC     *bool
-	}
-	if err := json.Unmarshal(text, &out); err != nil {
-		return nil, fmt.Errorf("not the JSON of nitro-cli alone: %w", err)
-	}
-	m := out.Measurements
-	switch {
-	case m == nil:
-		return nil, errors.New("no Measurements: want the output of build-enclave or describe-eif")
-	case !strings.HasPrefix(m.HashAlgorithm, "Sha384"):
-		return nil, fmt.Errorf("Measurements.HashAlgorithm: %.40q, want Sha384", m.HashAlgorithm)
-	case out.CheckCRC != nil && !*out.CheckCRC:
-		return nil, errors.New("CheckCRC: false: the image is damaged")
-	}
-	pcrs := attestation.Measurements{}
-	for index, text := range map[int]string{0: m.PCR0, 1: m.PCR1, 2: m.PCR2, 8: m.PCR8} {
-		if index == 8 && text == "" { // nobody signed the image
-			continue
-		}
-		value, err := attestation.ParsePCR(text)
-		if err != nil {
-			return nil, fmt.Errorf("Measurements.PCR%d: %w", index, err)
-		}
-		pcrs[index] = value
-	}
-	return pcrs, nil
 }
 
 // computed are the registers that follow from what the flags say about the place that an image runs in, and the digest of the

@@ -116,7 +116,7 @@ What it was and what it is are printed. Compare what it is with the release: not
 		if err != nil {
 			return err
 		}
-		return f.replace(cmd, &signerTrust{cmd: cmd, base: base}, &atls.Trust{Store: store, Name: trustName(base)})
+		return f.replace(cmd, &signerTrust{cmd: cmd, flags: f, base: base}, &atls.Trust{Store: store, Name: trustName(base)})
 	}
 	return cmd
 }

@@ -139,7 +139,7 @@ func (j *judge) bound(c *x509.Certificate, binding atls.Binding, unread error) e
 	case binding.Purpose != atls.PurposeCertificate:
 		return fmt.Errorf("the document is for purpose %q, and stands in a certificate", binding.Purpose)
 	case binding.SPKI != sha256.Sum256(c.RawSubjectPublicKeyInfo):
-		return errors.New("the document speaks of another key than the certificate's")
+		return errOtherKey
 	case j.at.Add(attestation.Leeway).Before(c.NotBefore) || j.at.After(c.NotAfter):
 		return fmt.Errorf("the certificate is valid from %s to %s, not at %s",
 			c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339), j.at.UTC().Format(time.RFC3339))

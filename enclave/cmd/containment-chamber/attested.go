@@ -59,14 +59,32 @@ func (f *attestedFlags) addRoot() {
 	f.flags.StringVar(&f.root, flagRoot, "", "PEM `file` of a root to trust in place of AWS's: development only, refused with PRODUCTION=true")
 }
 
-// given are the flags that were set, with their dashes.
+// given are the flags that were set, with their dashes. One that says no is as if it were not there.
 func (f *attestedFlags) given() (names []string) {
 	for _, name := range []string{flagPolicy, flagFirstUse, flagTrustFile, flagRoot, flagUnverified, flagAuthority} {
-		if f.flags.Changed(name) {
+		flag := f.flags.Lookup(name)
+		if flag != nil && flag.Changed && (flag.Value.Type() != "bool" || flag.Value.String() == "true") {
 			names = append(names, "--"+name)
 		}
 	}
 	return names
+}
+
+// refuseEmpty refuses flags that were given without a value, as a variable that is not set leaves them: whoever writes such a flag does not
+// mean what its absence means.
+func refuseEmpty(flags *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		flag := flags.Lookup(name)
+		if flag == nil || !flag.Changed || flag.Value.String() != "" {
+			continue
+		}
+		what := "a value"
+		if kind, _ := pflag.UnquoteUsage(flag); kind == "file" {
+			what = "the name of a file"
+		}
+		return usageError{fmt.Errorf("--%s: want %s, and it is empty", name, what)}
+	}
+	return nil
 }
 
 // attested tells whether the flags ask for a signer that proves what it is.
@@ -79,8 +97,11 @@ func (f *attestedFlags) trusting() bool {
 	return f.policy == "" || f.firstUse || f.flags.Changed(flagTrustFile)
 }
 
-// check refuses flags that contradict each other, or that are not for production.
+// check refuses flags that say nothing, that contradict each other, or that are not for production.
 func (f *attestedFlags) check() error {
+	if err := refuseEmpty(f.flags, flagPolicy, flagTrustFile, flagRoot, flagAuthority); err != nil {
+		return err
+	}
 	production, err := production(os.Environ())
 	switch {
 	case err != nil:
@@ -118,8 +139,9 @@ func production(environ []string) (on bool, err error) {
 
 // signerTrust is by what one signer is known.
 type signerTrust struct {
-	cmd  *cobra.Command
-	base *url.URL // https or http
+	cmd   *cobra.Command
+	flags *attestedFlags
+	base  *url.URL // https or http
 	// attested is how an enclave proves itself; nil for a signer that does not.
 	attested *atls.Options
 	// ordinary is how a certificate is judged otherwise.
@@ -133,7 +155,7 @@ func (f *attestedFlags) recognize(cmd *cobra.Command, base *url.URL) (*signerTru
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	t := &signerTrust{cmd: cmd, base: base, ordinary: &tls.Config{MinVersion: tls.VersionTLS12}}
+	t := &signerTrust{cmd: cmd, flags: f, base: base, ordinary: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if base.Scheme == "http" {
 		if given := f.given(); len(given) > 0 {
 			return nil, usageError{fmt.Errorf("%s goes with https", given[0])}
@@ -145,7 +167,7 @@ func (f *attestedFlags) recognize(cmd *cobra.Command, base *url.URL) (*signerTru
 		t.ordinary.InsecureSkipVerify = true // asked for by a flag that says so
 		return t, nil
 	}
-	trust, known, err := f.remembered(base)
+	trust, known, err := f.remembered(cmd, base)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +186,7 @@ func (f *attestedFlags) recognize(cmd *cobra.Command, base *url.URL) (*signerTru
 
 // remembered is where a signer is, or would be, remembered, and whether it is. It is nil where there is no place for that, or no
 // need, because a policy is all that is named.
-func (f *attestedFlags) remembered(base *url.URL) (trust *atls.Trust, known bool, err error) {
+func (f *attestedFlags) remembered(cmd *cobra.Command, base *url.URL) (trust *atls.Trust, known bool, err error) {
 	if !f.trusting() {
 		return nil, false, nil
 	}
@@ -173,7 +195,10 @@ func (f *attestedFlags) remembered(base *url.URL) (trust *atls.Trust, known bool
 		if f.firstUse || f.flags.Changed(flagTrustFile) {
 			return nil, false, err
 		}
-		return nil, false, nil // a user without a home directory has remembered nothing there
+		if len(f.given()) == 0 { // a service often has no home, where the person who set it up remembered the signer
+			warn(cmd, []string{fmt.Sprintf("%v: what may be remembered of %s is not looked at, and its certificate is judged as an ordinary one", err, trustName(base))})
+		}
+		return nil, false, nil
 	}
 	trust = &atls.Trust{Store: store, Name: trustName(base)}
 	_, err = store.Lookup(trust.Name)

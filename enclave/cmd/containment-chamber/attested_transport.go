@@ -32,8 +32,9 @@ func parseSignerURL(flag, text string) (*url.URL, error) {
 // signerTransport carries requests to one signer, and none before the signer was recognized. It is safe for concurrent use.
 type signerTransport struct {
 	http.RoundTripper
-	trust *signerTrust
-	end   func()
+	follower *follower // the same, of a proxy before an enclave; else nil
+	trust    *signerTrust
+	end      func()
 
 	meetings sync.WaitGroup
 	mu       sync.Mutex // held while the fields below are used

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,10 +64,15 @@ reached with 503. It runs until SIGTERM, and then lets requests under way finish
 }
 
 // check refuses what no proxy can be made of.
-func (f *connectFlags) check() error {
+func (f *connectFlags) check(cmd *cobra.Command) error {
+	if err := refuseEmpty(cmd.Flags(), "listen", "signer", "auth-token", "tls-cert", "tls-key"); err != nil {
+		return err
+	}
 	switch {
 	case f.signer == "":
 		return usageError{errors.New("--signer is needed")}
+	case readOnce(f.trust.policy):
+		return usageError{fmt.Errorf("--%s: %s is no regular file, and is to be read again and again", flagPolicy, f.trust.policy)}
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return usageError{errors.New("--tls-cert and --tls-key go together")}
 	case f.requests < 1:
@@ -77,9 +83,15 @@ func (f *connectFlags) check() error {
 	return nil
 }
 
+// readOnce tells whether a file may not be there any more once it was read, such as a pipe of the shell's.
+func readOnce(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir() // reading a directory has an error of its own
+}
+
 // run is the life of the proxy.
 func (f *connectFlags) run(cmd *cobra.Command) error {
-	if err := f.check(); err != nil {
+	if err := f.check(cmd); err != nil {
 		return err
 	}
 	log, err := newLineLog(cmd.OutOrStdout(), f.logLevel)
@@ -99,7 +111,6 @@ func (f *connectFlags) run(cmd *cobra.Command) error {
 	if o.Token, err = f.readToken(); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(cmd.Context())
 	certificate, err := f.certificate(log, registry)
 	if err != nil {
 		return err
@@ -114,7 +125,11 @@ func (f *connectFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err // of a registry that has the metrics already: the process ends
 	}
+	group, ctx := errgroup.WithContext(cmd.Context())
 	log.Info("listening", zap.Stringer("address", o.Listener.Addr()), zap.Bool("tls", o.TLS != nil), zap.String("signer", f.signer), zap.String("version", wire.Release))
+	if transport.follower != nil {
+		group.Go(func() error { return transport.follower.Run(ctx) })
+	}
 	if certificate != nil {
 		group.Go(func() error { return certificate.Run(ctx) })
 	}
@@ -144,7 +159,9 @@ func (f *connectFlags) open(cmd *cobra.Command, log *zap.Logger, r prometheus.Re
 	switch {
 	case trust.attested != nil:
 		trust.attested.OnVerified = signer.Verified
-	case len(f.trust.given()) == 0:
+		transport, err := trust.following(log.Named("trust"))
+		return signer, transport, err
+	case f.trust.ca == "" && !f.trust.unverified: // and not what flags were given: one of them may say no
 		return nil, nil, usageError{fmt.Errorf("nothing says which enclave to accept: name --%s or --%s", flagPolicy, flagFirstUse)}
 	}
 	transport, err := trust.transport(atls.TransportOptions{}, &http.Transport{
@@ -173,9 +190,21 @@ func (f *connectFlags) certificate(log *zap.Logger, r prometheus.Registerer) (*c
 		CertPath: f.tlsCert, KeyPath: f.tlsKey, Reload: tlsReload, Log: log.Named("certs"), Metrics: r,
 	})
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--tls-cert, --tls-key: %w", err)}
+		flags := strings.NewReplacer("tls.file.cert_path:", "--tls-cert:", "tls.file.key_path:", "--tls-key:", "tls.file:", "--tls-cert, --tls-key:")
+		return nil, usageError{errors.New(flags.Replace(err.Error()))} // there is no configuration here
 	}
 	return file, nil
+}
+
+// exposed are the warnings of a listener that other machines reach.
+func (f *connectFlags) exposed(secured bool) (warnings []string) {
+	if !secured {
+		warnings = append(warnings, fmt.Sprintf("--listen %s is reached from other machines without TLS: whoever stands between sees and changes what is asked and answered, and whoever gets there gets signatures", f.listen))
+	}
+	if f.token != "" { // a certificate tells clients who the proxy is, and the proxy nothing of them
+		warnings = append(warnings, fmt.Sprintf("--listen %s is reached from other machines, with --auth-token: no client is asked who it is, and whoever gets there signs with the token", f.listen))
+	}
+	return warnings
 }
 
 // bind opens the listeners, and warns of one that gives signatures to whoever reaches it. There is none for probes if none is asked for.
@@ -183,8 +212,8 @@ func (f *connectFlags) bind(cmd *cobra.Command, secured bool) (clients, probes n
 	if clients, err = listen("--listen", f.listen); err != nil {
 		return nil, nil, err
 	}
-	if at, ok := clients.Addr().(*net.TCPAddr); !secured && ok && !at.IP.IsLoopback() {
-		warn(cmd, []string{fmt.Sprintf("--listen %s is reached from other machines without TLS: whoever stands between sees and changes what is asked and answered, and whoever gets there gets signatures", f.listen)})
+	if at, ok := clients.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		warn(cmd, f.exposed(secured))
 	}
 	if f.health == "" {
 		return clients, nil, nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,19 @@ func TestConnectRefuses(t *testing.T) {
 		{signer + "--log-level loud", exitUsage, `--log-level: "loud", want debug, info, warn or error`},
 		{free + "--policy " + policy + " --auth-token hunter2", exitUsage, "--auth-token: want env:VARIABLE or file:PATH"},
 		{free + "--policy " + policy + " --auth-token env:NO_SUCH_TOKEN", exitUsage, "--auth-token: environment variable NO_SUCH_TOKEN is not set"},
-		{free + "--policy " + policy + " --tls-cert " + policy + " --tls-key " + policy, exitUsage, "--tls-cert, --tls-key: "},
+		{free + "--policy " + policy + " --tls-cert " + policy + " --tls-key " + policy, exitUsage, "--tls-cert: certificate " + policy + ": malformed PEM"},
+		{free + "--policy /dev/null", exitUsage, "--policy: /dev/null is no regular file, and is to be read again and again"},
+		{free + "--policy " + dir, exitUsage, "is a directory"},
+		{free + "--policy=", exitUsage, "--policy: want the name of a file, and it is empty"},
+		{free + "--attestation-root=", exitUsage, "--attestation-root: want the name of a file"},
+		{free + "--trust-file=", exitUsage, "--trust-file: want the name of a file"},
+		{free + "--signer-ca=", exitUsage, "--signer-ca: want the name of a file"},
+		{free + "--policy " + policy + " --policy=", exitUsage, "--policy: want the name of a file, and it is empty"},
+		{free + "--trust-on-first-use=false", exitUsage, "nothing says which enclave to accept"},
+		{free + "--danger-skip-attestation-verification=false", exitUsage, "nothing says which enclave to accept"},
+		{free + "--policy " + policy + " --auth-token=", exitUsage, "--auth-token: want a value, and it is empty"},
+		{free + "--policy " + policy + " --tls-cert= --tls-key=", exitUsage, "--tls-cert: want the name of a file"},
+		{free + "--policy " + policy + " --listen=", exitUsage, "--listen: want a value"},
 		{"--listen nowhere " + signer + "--policy " + policy, exitUsage, "--listen: address nowhere: missing port"},
 		{"--listen " + taken.Addr().String() + " " + signer + "--policy " + policy, exitFailure, "--listen: listen tcp " + taken.Addr().String()},
 		{"--listen 127.0.0.1:0 --health-listen " + taken.Addr().String() + " " + signer + "--policy " + policy, exitFailure, "--health-listen: listen tcp "},
@@ -65,15 +78,27 @@ func TestConnectRefuses(t *testing.T) {
 	}
 }
 
-// TestConnectWarns of a listener that other machines reach in clear, and of no other.
+// TestConnectWarns of a listener that other machines reach in clear, or sign with the token, and of no other.
 func TestConnectWarns(t *testing.T) {
-	for address, warned := range map[string]bool{"127.0.0.1:0": false, "0.0.0.0:0": true, ":0": true} {
-		t.Run(address, func(t *testing.T) {
+	const clear, token = "without TLS", "whoever gets there signs with the token"
+	for _, test := range []struct {
+		address, token string
+		secured        bool
+		want           []string
+	}{
+		{"127.0.0.1:0", "", false, nil},
+		{"127.0.0.1:0", "env:TOKEN", true, nil},
+		{"0.0.0.0:0", "", false, []string{clear}},
+		{":0", "env:TOKEN", false, []string{clear, token}},
+		{":0", "env:TOKEN", true, []string{token}},
+		{":0", "", true, nil},
+	} {
+		t.Run(fmt.Sprint(test), func(t *testing.T) {
 			var errs strings.Builder
 			cmd := newConnectCommand()
 			cmd.SetErr(&errs)
-			f := &connectFlags{listen: address}
-			listener, health, err := f.bind(cmd, false)
+			f := &connectFlags{listen: test.address, token: test.token}
+			listener, health, err := f.bind(cmd, test.secured)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,8 +106,10 @@ func TestConnectWarns(t *testing.T) {
 			if health != nil {
 				t.Error("a listener for probes that nobody asked for")
 			}
-			if strings.Contains(errs.String(), "without TLS") != warned {
-				t.Errorf("said %q", errs.String())
+			for _, words := range []string{clear, token} {
+				if strings.Contains(errs.String(), words) != slices.Contains(test.want, words) {
+					t.Errorf("said %q, want %q", errs.String(), test.want)
+				}
 			}
 		})
 	}

@@ -20,8 +20,11 @@ type pulse struct {
 	manager systemd.Manager
 	// healthy is what the supervisor says, under its lock: a parent that is locked up does not beat, and the manager starts another.
 	healthy func() error
+	// alive asks what must answer before the parent begins to stop; no answer, no beat. Nil: nobody is asked.
+	alive   func(context.Context) error
 	enclave func() error // nil while an enclave is there; the function is nil for parts that know of none
 	silent  streak.Streak
+	hung    streak.Streak
 
 	status string // that was last told
 	here   bool   // the enclave was, at the last look
@@ -54,8 +57,9 @@ func (p *pulse) run(ctx context.Context, ended <-chan struct{}) {
 				p.look()
 			}
 		case <-beats:
-			_ = p.healthy()
-			p.tell(systemd.Alive)
+			if p.lives(ctx) {
+				p.tell(systemd.Alive)
+			}
 		case <-stopping:
 			p.tell(systemd.Stopping, systemd.Status("stopping"))
 			stopping = nil
@@ -63,6 +67,23 @@ func (p *pulse) run(ctx context.Context, ended <-chan struct{}) {
 			return
 		}
 	}
+}
+
+// lives asks for signs of life, for as long as there is until the next beat.
+func (p *pulse) lives(ctx context.Context) bool {
+	_ = p.healthy()
+	if p.alive == nil {
+		return true
+	}
+	asking, stop := context.WithTimeout(ctx, p.manager.Watchdog/2)
+	defer stop()
+	err := p.alive(asking)
+	if err == nil || ctx.Err() != nil { // who stops does not answer
+		p.hung.Heal(p.log, "the parent lives after all")
+		return true
+	}
+	p.hung.Fail(p.log, "no sign of life; the service manager is not told that the parent lives", err.Error(), err)
+	return false
 }
 
 // look tells what has changed.

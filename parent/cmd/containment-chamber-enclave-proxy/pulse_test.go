@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/systemd"
 )
@@ -71,9 +73,12 @@ func TestServiceManagerIsTold(t *testing.T) {
 	w := newWorld(t, "{name: db, host: 127.0.0.1, port: "+tcpServer(t)+", vsock_port: 8001, plain: true}")
 	p := w.start(t)
 	m.told.await(t, "READY=1")
-	// All listeners are open when it says so.
+	// All listeners are open when it says so; the log, which says the same right before, comes later.
+	p.out.await(t, `"event":"started"`)
+	text, _ := p.out.read()
+	before, _, _ := strings.Cut(text, `"event":"started"`)
 	for _, listener := range []string{"ingress/api", "ingress/health", "ingress/metrics", "health", "boot", "logs", "egress/db"} {
-		if text, _ := p.out.read(); !strings.Contains(text, `"listener":"`+listener+`"`) {
+		if !strings.Contains(before, `"listener":"`+listener+`"`) {
 			t.Errorf("READY=1 came before %s listened", listener)
 		}
 	}
@@ -182,6 +187,73 @@ func TestLockedUpParentDoesNotBeat(t *testing.T) {
 		close(ended)
 		running.Wait()
 		stop()
+	}
+}
+
+// TestNoSignOfLifeNoBeat: what is asked does not answer any more. A parent that stops is not asked.
+func TestNoSignOfLifeNoBeat(t *testing.T) {
+	m := newServiceManager(t)
+	core, logged := observer.New(zap.WarnLevel)
+	var hangs atomic.Bool
+	asked := make(chan struct{})
+	p := pulse{log: zap.New(core), manager: m.find("20000"), healthy: func() error { return nil }, alive: func(ctx context.Context) error {
+		if !hangs.Load() {
+			return nil
+		}
+		select {
+		case asked <- struct{}{}:
+		case <-ctx.Done():
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() { p.run(ctx, ended) })
+	m.told.await(t, systemd.Alive)
+	hangs.Store(true)
+	<-asked
+	beats := func(mark string) int {
+		t.Helper()
+		if err := m.find("").Tell(mark); err != nil {
+			t.Fatal(err)
+		}
+		m.told.await(t, mark) // datagrams keep their order
+		text, _ := m.told.read()
+		return strings.Count(text, systemd.Alive)
+	}
+	before := beats("first")
+	for range 10 {
+		<-asked
+	}
+	if after := beats("second"); after != before {
+		t.Errorf("%d beats without an answer", after-before)
+	}
+	if n := logged.FilterMessageSnippet("no sign of life").Len(); n != 1 {
+		t.Errorf("told %d times, want once", n)
+	}
+	stop()
+	m.told.await(t, systemd.Stopping)
+	awaitMore(t, m, before)
+	close(ended)
+	running.Wait()
+}
+
+// awaitMore waits for a beat after the first n.
+func awaitMore(t *testing.T, m serviceManager, n int) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		text, changed := m.told.read()
+		if strings.Count(text, systemd.Alive) > n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("no beat after:\n%s", text)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
-// reloader is the part that loads the configuration again at SIGHUP. A configuration with a fault changes nothing.
+// reloader is the part that loads the configuration again at SIGHUP. One with a fault, or that this process cannot follow, changes nothing.
 type reloader struct {
 	log     *zap.Logger
 	load    func() (*config.Config, error)
@@ -55,8 +55,11 @@ func (r *reloader) reload(ctx context.Context) {
 	r.tell(systemd.Reloading)
 	defer r.tell(systemd.Ready)
 	cfg, err := r.load()
+	if err == nil {
+		err = r.running.Contradicts(cfg)
+	}
 	if err != nil {
-		r.log.Error("SIGHUP: the configuration has a fault; the one in use stays", logging.ConfigurationRefused.Field(), zap.Error(err))
+		r.log.Error("SIGHUP: the configuration cannot be used; the one in use stays", logging.ConfigurationRefused.Field(), zap.Error(err))
 		return
 	}
 	if keys := r.running.NeedRestart(cfg); len(keys) > 0 {

@@ -52,3 +52,12 @@ func (m *Metrics) prepare(name string) {
 	m.refused.WithLabelValues(name, string(refusedPeer))
 	m.refused.WithLabelValues(name, string(refusedSource))
 }
+
+// Forget takes away what an acceptor has counted that is gone for good.
+func (m *Metrics) Forget(name string) {
+	of := prometheus.Labels{"listener": name}
+	for _, v := range []*prometheus.CounterVec{m.accepted, m.refused, m.acceptErrors} {
+		v.DeletePartialMatch(of)
+	}
+	m.active.DeletePartialMatch(of)
+}

@@ -89,10 +89,13 @@ func (r *Route) hello(client pipe.Conn) ([]byte, error) {
 	if _, plain := errors.AsType[notTLSError](err); plain {
 		return nil, forward.Refuse(forward.NotTLS, err)
 	}
-	if err == nil && !matches(name, r.route.Host) {
+	if err != nil {
+		return nil, forward.Refuse(forward.NoHello, err)
+	}
+	if !matches(name, r.route.Host) {
 		return nil, forward.Refuse(forward.ServerName, fmt.Errorf("the ClientHello names %.80q, the route leads to %s", name, r.route.Host))
 	}
-	return read, err
+	return read, nil
 }
 
 // dial connects to one of the host's addresses.

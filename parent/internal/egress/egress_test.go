@@ -30,7 +30,13 @@ var limits = forward.Limits{MaxConnections: 4, ConnectTimeout: 5 * time.Second, 
 func run(t *testing.T, network vsock.Network, route wire.Route) *prometheus.Registry {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	f := New(config(network), route, zap.NewNop(), newMetrics(registry))
+	runWith(t, config(network), route, registry)
+	return registry
+}
+
+func runWith(t *testing.T, cfg Config, route wire.Route, registry *prometheus.Registry) {
+	t.Helper()
+	f := New(cfg, route, zap.NewNop(), newMetrics(registry))
 	if err := f.Bind(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +49,6 @@ func run(t *testing.T, network vsock.Network, route wire.Route) *prometheus.Regi
 			t.Errorf("Run = %v", err)
 		}
 	})
-	return registry
 }
 
 func config(network vsock.Network) Config {

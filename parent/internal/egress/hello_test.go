@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -74,7 +76,14 @@ func TestServerNameMustBeTheRoutes(t *testing.T) {
 	}
 }
 
+// counted is how many clients were refused for a reason.
 func counted(t *testing.T, registry *prometheus.Registry, reason string) float64 {
+	t.Helper()
+	return sum(t, registry, "containment_parent_clients_refused_total", reason)
+}
+
+// sum adds up the samples of a counter that have all of the label values.
+func sum(t *testing.T, registry *prometheus.Registry, counter string, values ...string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
@@ -82,14 +91,16 @@ func counted(t *testing.T, registry *prometheus.Registry, reason string) float64
 	}
 	var total float64
 	for _, f := range families {
-		if f.GetName() != "containment_parent_clients_refused_total" {
+		if f.GetName() != counter {
 			continue
 		}
 		for _, m := range f.GetMetric() {
+			var has []string
 			for _, l := range m.GetLabel() {
-				if l.GetName() == "reason" && l.GetValue() == reason {
-					total += m.GetCounter().GetValue()
-				}
+				has = append(has, l.GetValue())
+			}
+			if !slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(has, v) }) {
+				total += m.GetCounter().GetValue()
 			}
 		}
 	}
@@ -115,6 +126,40 @@ func TestNoTLSOnARouteThatIsNotPlain(t *testing.T) {
 				t.Errorf("%d listeners dialed", n)
 			}
 		})
+	}
+}
+
+// TestClientThatSaysNothing is none of the target's failures.
+func TestClientThatSaysNothing(t *testing.T) {
+	port, _ := secure(t)
+	for name, say := range map[string]string{"nothing": "", "half a hello": "\x16\x03\x01\x02\x00\x01"} {
+		for _, hangsUp := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				dir := unixvsock.Dir(t.TempDir())
+				registry := prometheus.NewRegistry()
+				cfg := config(dir)
+				cfg.Limits.ConnectTimeout = 100 * time.Millisecond
+				runWith(t, cfg, wire.Route{Name: "kms", Host: "localhost", Port: port, VsockPort: 8001}, registry)
+				c, err := dir.Dial(t.Context(), vsock.CIDParent, 8001)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_, _ = io.WriteString(c, say)
+				if hangsUp {
+					_ = c.CloseWrite()
+				}
+				if n, err := c.Read(make([]byte, 1)); err == nil {
+					t.Errorf("%d bytes", n)
+				}
+				if got := counted(t, registry, "no_hello"); got != 1 {
+					t.Errorf("no_hello %v, want 1", got)
+				}
+				if got := sum(t, registry, "containment_parent_dial_failures_total"); got != 0 {
+					t.Errorf("%v dials failed", got)
+				}
+			})
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -64,5 +65,32 @@ func TestSecondAddress(t *testing.T) {
 	_, err := dialTCP(t.Context(), []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.3"), port)})
 	if op, ok := errors.AsType[*net.OpError](err); !ok || op.Addr.(*net.TCPAddr).IP.String() != "127.0.0.2" {
 		t.Errorf("nobody there: %v, want the first address's error", err)
+	}
+}
+
+// TestNotAllOfAnAnswer: of a thousand addresses one connection tries a few, of both families.
+func TestNotAllOfAnAnswer(t *testing.T) {
+	port := upper(t)
+	among := func(good int) []netip.AddrPort { // all but one refuse
+		all := make([]netip.AddrPort, 1000)
+		for i := range all {
+			all[i] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), port)
+		}
+		all[good] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+		return all
+	}
+	c, err := dialTCP(t.Context(), among(mostTried-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	if c, err := dialTCP(t.Context(), among(mostTried)); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the address behind the last one to try: %v, %v", c, err)
+	}
+	both := slices.Repeat([]netip.AddrPort{netip.AddrPortFrom(netip.IPv6Loopback(), port)}, 2*mostTried)
+	if c, err := dialTCP(t.Context(), append(both, among(0)[0])); err != nil {
+		t.Errorf("the other family has no turn: %v", err)
+	} else {
+		_ = c.Close()
 	}
 }

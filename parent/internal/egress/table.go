@@ -2,10 +2,12 @@ package egress
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"go.uber.org/zap"
 
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/supervisor"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
@@ -19,7 +21,13 @@ type Table struct {
 	metrics Metrics
 	keep    KeepFunc
 	changes chan settings
+	asks    chan struct{} // see Ping
+	ending  chan struct{} // closed by end when Run is asked to end
+	end     func()
 	first   []*Route // until Run or Release takes them
+
+	mu    sync.Mutex     // held while a route is made, and while what is left of one is forgotten
+	alike map[string]int // by name, how many routes have not ended yet: one that was replaced lives as long as its connections
 }
 
 // settings are what a table is made from.
@@ -31,11 +39,35 @@ type settings struct {
 
 // NewTable prepares the listeners of a route table. Routes' names and vsock ports are unique.
 func NewTable(cfg Config, routes []wire.Route, log *zap.Logger, metrics Metrics, keep KeepFunc) *Table {
-	t := &Table{log: log, metrics: metrics, keep: keep, changes: make(chan settings)}
+	t := &Table{
+		log: log, metrics: metrics, keep: keep, alike: make(map[string]int),
+		changes: make(chan settings), asks: make(chan struct{}), ending: make(chan struct{}),
+	}
+	t.end = sync.OnceFunc(func() { close(t.ending) })
 	for _, r := range routes {
-		t.first = append(t.first, New(cfg, r, log, metrics))
+		t.first = append(t.first, t.route(cfg, r))
 	}
 	return t
+}
+
+// route makes a route, and ended is called when it has ended.
+func (t *Table) route(cfg Config, r wire.Route) *Route {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.alike[r.Name]++
+	return New(cfg, r, t.log, t.metrics)
+}
+
+// ended forgets what a route that was taken out of the table has counted, once the last one of its name has ended.
+func (t *Table) ended(r *Route) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.alike[r.route.Name]--; t.alike[r.route.Name] > 0 {
+		return
+	}
+	delete(t.alike, r.route.Name)
+	t.metrics.Forward.Forget(r.Name())
+	t.metrics.Names.Forget(r.Name())
 }
 
 // Name is the table's name as a task.
@@ -76,6 +108,18 @@ func (t *Table) Change(ctx context.Context, cfg Config, routes []wire.Route) {
 	}
 }
 
+// Ping returns nil as soon as Run comes to answer, or when it has been asked to end.
+func (t *Table) Ping(ctx context.Context) error {
+	select {
+	case t.asks <- struct{}{}:
+		return nil
+	case <-t.ending:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("egress does not answer: %w", context.Cause(ctx))
+	}
+}
+
 // member is a route that runs.
 type member struct {
 	route *Route
@@ -87,6 +131,7 @@ func (t *Table) Run(ctx, cut context.Context) error {
 	var all sync.WaitGroup
 	running := make(map[string]member)
 	start := func(r *Route) {
+		whole := ctx
 		ctx, stop := context.WithCancel(ctx)
 		running[r.route.Name] = member{r, stop}
 		all.Go(func() {
@@ -94,6 +139,9 @@ func (t *Table) Run(ctx, cut context.Context) error {
 			_ = t.keep(ctx, cut, supervisor.Task{Name: r.Name(), Run: func(ctx, cut context.Context) error {
 				return supervisor.Unmarked(r.Run(ctx, cut)) // the other routes live, so that it is tried again whatever it is
 			}})
+			if whole.Err() == nil { // else all is told to the last
+				t.ended(r)
+			}
 		})
 	}
 	for _, r := range t.first {
@@ -105,7 +153,9 @@ func (t *Table) Run(ctx, cut context.Context) error {
 		case s := <-t.changes:
 			t.follow(s, running, start)
 			close(s.done)
+		case <-t.asks:
 		case <-ctx.Done():
+			t.end()
 			all.Wait()
 			return nil
 		}
@@ -118,7 +168,9 @@ func (t *Table) follow(s settings, running map[string]member, start func(*Route)
 	for _, r := range s.routes {
 		wanted[r.Name] = r
 	}
+	known := make(map[string]*resolve.Name, len(running))
 	for name, m := range running {
+		known[m.route.route.Host] = m.route.name
 		if r, stays := wanted[name]; stays && r == m.route.route && m.route.cfg.sameBounds(s.cfg) {
 			delete(wanted, name)
 			continue
@@ -130,7 +182,10 @@ func (t *Table) follow(s settings, running map[string]member, start func(*Route)
 	}
 	for _, r := range s.routes {
 		if _, isNew := wanted[r.Name]; isNew {
-			route := New(s.cfg, r, t.log, t.metrics)
+			route := t.route(s.cfg, r)
+			if before := known[r.Host]; before != nil { // what it found is judged by the new settings when it is dialed
+				route.name.Inherit(before)
+			}
 			if err := route.Bind(); err != nil {
 				t.log.Error("route cannot listen yet", zap.Error(err)) // it is tried again
 			}

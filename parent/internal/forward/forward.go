@@ -47,6 +47,7 @@ type Reason string
 const (
 	ServerName Reason = "server_name" // its ClientHello names another host than its route
 	NotTLS     Reason = "not_tls"     // it speaks something else on a route that is not marked plain
+	NoHello    Reason = "no_hello"    // it ended, or the time to connect did, before it said who it wants
 )
 
 // Refusal turns a client away.
@@ -59,6 +60,7 @@ type Refusal struct {
 func Refuse(reason Reason, err error) *Refusal { return &Refusal{reason, err} }
 
 func (r *Refusal) Error() string { return r.err.Error() }
+func (r *Refusal) Unwrap() error { return r.err }
 
 // ErrForbidden is a Target's for an address that no route may lead to.
 var ErrForbidden = errors.New("address is forbidden as a target")
@@ -102,8 +104,7 @@ func (f *Forwarder) forward(ctx context.Context, near net.Conn) {
 	}
 	target, said, err := f.connect(ctx, client)
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		f.metrics.refused.WithLabelValues(f.Name(), string(refusal.Reason)).Inc()
-		f.refused.Fail(f.log, "connection refused", refusal.Error(), refusal)
+		f.refuse(refusal)
 		_ = near.Close()
 		return
 	}
@@ -156,10 +157,23 @@ func (f *Forwarder) preface(ctx context.Context, client pipe.Conn) ([]byte, erro
 	}
 	late := context.AfterFunc(ctx, func() { _ = client.SetReadDeadline(time.Unix(1, 0)) })
 	preface, err := f.target.Preface(client)
-	if !late() {
-		return nil, context.Cause(ctx)
+	if !late() && err == nil {
+		return nil, context.Cause(ctx) // its reads fail from now on
+	}
+	if err == nil {
+		f.refused.Heal(f.log, "clients are passed on again")
 	}
 	return preface, err
+}
+
+// refuse counts a client that was turned away. One that left before it said anything is everyday: it dialed twice, or gave up.
+func (f *Forwarder) refuse(refusal *Refusal) {
+	f.metrics.refused.WithLabelValues(f.Name(), string(refusal.Reason)).Inc()
+	if refusal.Reason == NoHello {
+		f.log.Debug("client said nothing", zap.Error(refusal))
+		return
+	}
+	f.refused.Fail(f.log, "connection refused", string(refusal.Reason), refusal)
 }
 
 func (f *Forwarder) failed(err error) {

@@ -36,10 +36,15 @@ type rig struct {
 
 func start(t *testing.T, limits Limits, dial func(context.Context) (pipe.Conn, error)) *rig {
 	t.Helper()
+	return startTo(t, limits, Target{Dial: dial})
+}
+
+func startTo(t *testing.T, limits Limits, target Target) *rig {
+	t.Helper()
 	core, logged := observer.New(zap.InfoLevel)
 	r := &rig{registry: prometheus.NewRegistry(), logged: logged}
 	f := New(accept.Config{Name: "x", Listen: func() (net.Listener, error) { return r.network.Listen(1) }},
-		limits, Target{Dial: dial}, zap.New(core), NewMetrics(r.registry, accept.NewMetrics(r.registry)))
+		limits, target, zap.New(core), NewMetrics(r.registry, accept.NewMetrics(r.registry)))
 	if err := f.Bind(); err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +190,78 @@ func TestUnreachableTargetClosesTheClient(t *testing.T) {
 		}
 		if n := r.logged.FilterMessage("cannot reach the target; connection closed").Len(); n != 1 {
 			t.Errorf("%d lines for one reason, want 1", n)
+		}
+	})
+}
+
+// TestTurnedAway has clients say who they want in one letter: x says nothing, and a reason is told once, whatever its words.
+func TestTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		r := startTo(t, Limits{MaxConnections: 2, ConnectTimeout: time.Second, IdleTimeout: time.Second}, Target{
+			Dial: func(context.Context) (pipe.Conn, error) {
+				near, far := memvsock.Pipe()
+				go func() { _, _ = io.Copy(io.Discard, far); _ = far.Close() }()
+				return near, nil
+			},
+			Preface: func(c pipe.Conn) ([]byte, error) {
+				letter := make([]byte, 1)
+				if _, err := c.Read(letter); err != nil {
+					return nil, Refuse(NoHello, err)
+				}
+				n++
+				switch letter[0] {
+				case 's':
+					return nil, Refuse(ServerName, fmt.Errorf("client %d names another", n))
+				case 'n':
+					return nil, Refuse(NotTLS, fmt.Errorf("client %d speaks something else", n))
+				}
+				return letter, nil
+			},
+		})
+		for _, letter := range "sssxnxxnxnoosox-" {
+			c := r.connect(t)
+			switch letter {
+			case 'x':
+				_ = c.Close()
+			case '-': // silent for as long as it may be
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+					t.Errorf("read = %v, want EOF", err)
+				}
+			default:
+				if _, err := c.Write([]byte{byte(letter)}); err != nil {
+					t.Error(err)
+				}
+				_ = c.CloseWrite()
+				_, _ = c.Read(make([]byte, 1))
+			}
+			synctest.Wait()
+			_ = c.Close()
+		}
+		r.stop()
+		want := map[string]float64{
+			"containment_parent_connections_accepted_total x":        16,
+			"containment_parent_clients_refused_total x server_name": 4,
+			"containment_parent_clients_refused_total x not_tls":     3,
+			"containment_parent_clients_refused_total x no_hello":    6,
+			"containment_parent_connections_ended_total x closed":    3,
+			"containment_parent_forwarded_bytes_total to_target x":   3,
+		}
+		if diff := cmp.Diff(want, r.nonZero(t)); diff != "" {
+			t.Error(diff)
+		}
+		var told []string
+		for _, e := range r.logged.All() {
+			if e.Message == "connection refused" || e.Message == "clients are passed on again" {
+				told = append(told, fmt.Sprint(e.Message, " ", e.ContextMap()["reason"], " ", e.ContextMap()["failures"]))
+			}
+		}
+		lines := []string{
+			"connection refused server_name 1", "connection refused not_tls 4", "clients are passed on again <nil> 6",
+			"connection refused server_name 1", "clients are passed on again <nil> 1",
+		}
+		if diff := cmp.Diff(lines, told); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

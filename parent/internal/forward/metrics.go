@@ -50,7 +50,7 @@ func NewMetrics(registry prometheus.Registerer, acceptors *accept.Metrics) *Metr
 		}, []string{"listener", "direction"}),
 		refused: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_parent_clients_refused_total",
-			Help: "Connections of the enclave closed unforwarded: server_name = their TLS names another host than their route, not_tls = none at all.",
+			Help: "Connections of the enclave closed unforwarded: server_name = their TLS names another host than their route, not_tls = they speak something else, no_hello = they ended or stayed silent before they said any.",
 		}, []string{"listener", "reason"}),
 		dialSeconds: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "containment_parent_dial_seconds",
@@ -77,10 +77,20 @@ func (m *Metrics) prepare(name string) {
 		m.dialFailures.WithLabelValues(name, string(f))
 	}
 	m.dialSeconds.WithLabelValues(name)
-	for _, r := range []Reason{ServerName, NotTLS} {
+	for _, r := range []Reason{ServerName, NotTLS, NoHello} {
 		m.refused.WithLabelValues(name, string(r))
 	}
 	for _, e := range []end{endClosed, endIdle, endHalfOpen, endCut, endBroken} {
 		m.ended.WithLabelValues(name, string(e))
 	}
+}
+
+// Forget takes away what a forwarder has counted that is gone for good.
+func (m *Metrics) Forget(name string) {
+	m.accept.Forget(name)
+	of := prometheus.Labels{"listener": name}
+	for _, v := range []*prometheus.CounterVec{m.bytes, m.dialFailures, m.ended, m.refused} {
+		v.DeletePartialMatch(of)
+	}
+	m.dialSeconds.DeletePartialMatch(of)
 }

@@ -10,11 +10,14 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
+// NoTTL is the time to live of an answer that told none: of a hosts file, or over TCP.
+const NoTTL time.Duration = -1
+
 // Answer is what a name stands for, and for how long.
 type Answer struct {
 	// Addresses are never empty, the best first (RFC 6724).
 	Addresses []netip.Addr
-	// TTL is the shortest of the records that led to them, 0 if nothing told: a hosts file, or an answer over TCP.
+	// TTL is the shortest of the records that led to them, or [NoTTL].
 	TTL time.Duration
 }
 
@@ -100,5 +103,8 @@ func (t *ttl) add(seconds uint32) {
 func (t *ttl) get() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.seen {
+		return NoTTL
+	}
 	return time.Duration(t.seconds) * time.Second
 }

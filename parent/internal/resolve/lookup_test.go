@@ -85,7 +85,7 @@ func TestLookupTellsTheShortestTTL(t *testing.T) {
 
 func TestLookupOfTheHostsFile(t *testing.T) {
 	got, err := Lookup(t.Context(), "localhost")
-	if err != nil || len(got.Addresses) == 0 || !got.Addresses[0].IsLoopback() || got.TTL != 0 {
+	if err != nil || len(got.Addresses) == 0 || !got.Addresses[0].IsLoopback() || got.TTL != NoTTL {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -100,7 +100,7 @@ func FuzzTTL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, message []byte) {
 		var shortest ttl
 		shortest.read(message)
-		if got := shortest.get(); got < 0 || got > time.Duration(1<<32)*time.Second {
+		if got := shortest.get(); got < NoTTL || got > time.Duration(1<<32)*time.Second {
 			t.Fatalf("%v", got)
 		}
 	})

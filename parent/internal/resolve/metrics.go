@@ -45,6 +45,12 @@ func (m *Metrics) For(listener string) Record {
 	}
 }
 
+// Forget takes away what was told of a listener that is gone for good.
+func (m *Metrics) Forget(listener string) {
+	m.lookups.DeletePartialMatch(prometheus.Labels{"listener": listener})
+	m.fresh.DeleteLabelValues(listener)
+}
+
 func (r Record) lookedUp(err error) {
 	if err != nil {
 		r.failed.Inc()

@@ -3,6 +3,7 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,7 +20,7 @@ const (
 	// a host that moved under a TTL of a day must be found all the same.
 	shortest = 5 * time.Second
 	longest  = 5 * time.Minute
-	// untold is that time for an answer without a TTL.
+	// untold is that time for [NoTTL].
 	untold = 30 * time.Second
 	// lookupTimeout bounds one lookup.
 	lookupTimeout = 10 * time.Second
@@ -59,6 +60,22 @@ func New(host string, lookup LookupFunc, log *zap.Logger, record Record) *Name {
 	return n
 }
 
+var errNoAddress = errors.New("the answer has no address")
+
+// Inherit takes over the last good answer of a name for the same host, so that nothing has to be looked up before it is used: no name server
+// may answer now. It is called before Run.
+func (n *Name) Inherit(before *Name) {
+	before.mu.Lock()
+	addresses := slices.Clone(before.addresses)
+	before.mu.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(addresses) > 0 && !n.first {
+		n.addresses, n.first = addresses, true
+		close(n.asked)
+	}
+}
+
 // Addresses returns the last good answer, the best address first. It waits for the first lookup alone: as long as there was no good
 // answer it fails with the reason of the last one that failed, and has it tried again soon.
 func (n *Name) Addresses(ctx context.Context) ([]netip.Addr, error) {
@@ -94,6 +111,9 @@ func (n *Name) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil && len(answer.Addresses) == 0 {
+			err = errNoAddress // the last ones stay
+		}
 		n.took(answer, err)
 		wait := retry
 		if err == nil {
@@ -110,7 +130,7 @@ func (n *Name) Run(ctx context.Context) {
 
 // age is the time after which an answer is asked for again.
 func age(ttl time.Duration) time.Duration {
-	if ttl == 0 {
+	if ttl == NoTTL {
 		return untold
 	}
 	return min(max(ttl, shortest), longest)

@@ -80,7 +80,8 @@ func TestRefreshAtTTL(t *testing.T) {
 	for _, test := range []struct{ ttl, want time.Duration }{
 		{time.Minute, time.Minute},
 		{time.Second, shortest},
-		{0, untold},
+		{0, shortest},
+		{NoTTL, untold},
 		{24 * time.Hour, longest},
 	} {
 		s := &stub{answer: Answer{[]netip.Addr{first}, test.ttl}}
@@ -110,6 +111,55 @@ func TestLastGoodAnswerStays(t *testing.T) {
 		s.now(Answer{[]netip.Addr{second}, time.Minute}, nil)
 		pass(retryLast)
 		n.mustBe(t, second)
+	})
+}
+
+func TestAnswerWithoutAddresses(t *testing.T) {
+	s := &stub{answer: Answer{[]netip.Addr{first}, time.Minute}}
+	bubble(t, s, func(t *testing.T, n *Name) {
+		s.now(Answer{TTL: time.Hour}, nil)
+		pass(time.Minute + retryFirst)
+		n.mustBe(t, first)
+		if failed := testutil.ToFloat64(n.record.failed); failed != 2 {
+			t.Errorf("%v lookups failed, want 2: it is tried again soon", failed)
+		}
+	})
+}
+
+// TestInherit: a name that takes another's place knows its addresses before any name server has answered, and asks for its own.
+func TestInherit(t *testing.T) {
+	s := &stub{answer: Answer{[]netip.Addr{first}, time.Minute}}
+	bubble(t, s, func(t *testing.T, before *Name) {
+		dead := &stub{err: errors.New("server misbehaving"), started: time.Now()}
+		heir := New("db.example.org", dead.lookup, zap.NewNop(), NewMetrics(prometheus.NewRegistry()).For("egress/db"))
+		heir.Inherit(before)
+		heir.mustBe(t, first)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); heir.Run(ctx) }()
+		pass(time.Hour)
+		heir.mustBe(t, first)
+		dead.now(Answer{[]netip.Addr{second}, time.Minute}, nil)
+		pass(retryLast)
+		heir.mustBe(t, second)
+		before.mustBe(t, first)
+		stop()
+		<-done
+	})
+}
+
+// TestNothingToInherit waits for the first lookup as ever.
+func TestNothingToInherit(t *testing.T) {
+	never := New("db.example.org", nil, zap.NewNop(), NewMetrics(prometheus.NewRegistry()).For("egress/db"))
+	s := &stub{answer: Answer{[]netip.Addr{first}, time.Minute}}
+	synctest.Test(t, func(t *testing.T) {
+		n := New("db.example.org", s.lookup, zap.NewNop(), NewMetrics(prometheus.NewRegistry()).For("egress/db"))
+		n.Inherit(never)
+		ctx, stop := context.WithCancel(t.Context())
+		go n.Run(ctx)
+		n.mustBe(t, first)
+		stop()
+		synctest.Wait()
 	})
 }
 

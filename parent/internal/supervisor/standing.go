@@ -68,13 +68,15 @@ func (l *roll) change(r *record, to record) {
 	*r = to
 }
 
-// leave ends a record, of a task that has ended as it was asked to.
-func (l *roll) leave(task string, r *record) {
+// leave ends a record, of a task that has ended as it was asked to. It is true unless another task has taken the name over.
+func (l *roll) leave(task string, r *record) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.tasks[task] == r {
-		delete(l.tasks, task)
+	if l.tasks[task] != r {
+		return false
 	}
+	delete(l.tasks, task)
+	return true
 }
 
 // healthy returns an error that names what does not run steadily.

@@ -53,6 +53,7 @@ type Supervisor struct {
 	log      *zap.Logger
 	drain    time.Duration
 	stages   [][]Task
+	naming   sync.Mutex // held while a task takes its name in failures and kept, and while it gives it back
 	failures *prometheus.CounterVec
 	kept     *roll
 }
@@ -135,9 +136,8 @@ func (f *failedForGood) Unwrap() error { return f.err }
 // while the others run are kept by one of them.
 func (s *Supervisor) Keep(ctx, cut context.Context, task Task) error {
 	log := s.log.With(zap.String("task", task.Name))
-	s.failures.WithLabelValues(task.Name)
-	r := s.kept.enter(task.Name)
-	defer s.kept.leave(task.Name, r)
+	r := s.enter(task.Name)
+	defer s.leave(task.Name, r)
 	pauses := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstPause), backoff.WithMaxInterval(lastPause),
 		backoff.WithRandomizationFactor(jitter), backoff.WithMaxElapsedTime(0))
 	var reasons streak.Streak
@@ -168,6 +168,21 @@ func (s *Supervisor) Keep(ctx, cut context.Context, task Task) error {
 			return nil
 		}
 		s.kept.change(r, record{err: err, restarted: time.Now()})
+	}
+}
+
+func (s *Supervisor) enter(task string) *record {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	s.failures.WithLabelValues(task)
+	return s.kept.enter(task)
+}
+
+func (s *Supervisor) leave(task string, r *record) {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	if s.kept.leave(task, r) {
+		s.failures.DeleteLabelValues(task)
 	}
 }
 
