@@ -103,7 +103,10 @@ func visit(ctx context.Context, network vsock.Network, r wire.Route) (detail str
 	if len(shown.PeerCertificates) > 0 { // a server that asks for a certificate of ours ends it here
 		return describe(shown.PeerCertificates, r.Host), nil
 	}
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err != nil && ctx.Err() != nil: // which closed the connection, too
+		err = context.Cause(ctx)
+	case errors.Is(err, io.EOF):
 		err = errors.New("closed in the TLS handshake")
 	}
 	return "", err
