@@ -107,8 +107,12 @@ func (f *follower) turn(to accepted) {
 		f.past[was] = struct{}{}
 		was = nil
 	}
+	closed := f.closed
 	f.mu.Unlock()
 	was.end()
+	if closed { // while the new era was made: nobody else ends it
+		next.end()
+	}
 }
 
 func (f *follower) begin(a accepted) (*era, error) {

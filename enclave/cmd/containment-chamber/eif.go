@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -27,33 +28,35 @@ func newEIFMeasure() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "measure FILE",
 		Short: "Print the registers of an enclave that runs this image, outside debug mode",
-		Args:  usage(cobra.ExactArgs(1)),
 	}
-	asJSON := cmd.Flags().Bool("json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		file, err := parseImage(args[0])
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), file.Describe().PCRs)
-		}
+	return reading(cmd, func(file *eif.File) any { return file.Describe().PCRs }, func(out io.Writer, file *eif.File) error {
 		for _, index := range attestation.Registers() {
-			if value, ok := file.PCRs[index]; ok {
-				fmt.Fprintf(cmd.OutOrStdout(), "PCR%d %s  %s\n", index, value, policyfile.Meaning(index))
+			value, ok := file.PCRs[index]
+			if !ok {
+				continue
+			}
+			if _, err := fmt.Fprintf(out, "PCR%d %s  %s\n", index, value, policyfile.Meaning(index)); err != nil {
+				return err
 			}
 		}
 		return nil
-	}
-	return cmd
+	})
 }
 
 func newEIFDescribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe FILE",
 		Short: "Show everything that stands in an image, and what of it is measured",
-		Args:  usage(cobra.ExactArgs(1)),
 	}
+	return reading(cmd, func(file *eif.File) any { return file.Describe() }, func(out io.Writer, file *eif.File) error {
+		_, err := fmt.Fprint(out, file.Describe())
+		return err
+	})
+}
+
+// reading has a command read one image and print what it says of it, as JSON or as text.
+func reading(cmd *cobra.Command, value func(*eif.File) any, text func(io.Writer, *eif.File) error) *cobra.Command {
+	cmd.Args = usage(cobra.ExactArgs(1))
 	asJSON := cmd.Flags().Bool("json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		file, err := parseImage(args[0])
@@ -61,10 +64,9 @@ func newEIFDescribe() *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), file.Describe())
+			return printJSON(cmd.OutOrStdout(), value(file))
 		}
-		_, err = fmt.Fprint(cmd.OutOrStdout(), file.Describe())
-		return err
+		return text(cmd.OutOrStdout(), file)
 	}
 	return cmd
 }

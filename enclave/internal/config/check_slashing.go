@@ -98,7 +98,7 @@ func (c *checker) rdsIAM() {
 	}
 	const key = "anti_slashing.password_source"
 	u, err := parseStoreURL(s.URL)
-	server, _ := pgurl.Parse(s.URL) // what it cannot read is refused already
+	server, _ := pgurl.Parse(s.URL) // refused already if it cannot be read
 	switch {
 	case s.Backend != "postgres":
 		c.refuse(key, on("anti_slashing.backend"), "rds_iam is for anti_slashing.backend postgres")
@@ -108,8 +108,8 @@ func (c *checker) rdsIAM() {
 		c.refuse("anti_slashing.url", on(key), "names a unix socket, behind which no server takes a token of password_source rds_iam")
 	case err == nil && u.password:
 		c.refuse("anti_slashing.url", on(key), "must hold no password: password_source is rds_iam")
-	case err == nil && u.weak:
-		c.refuse("anti_slashing.url", on(key), "sslmode %s is refused: whoever stands between would get the token; want verify-full, the default", quote(u.mode))
+	case server.Weak():
+		c.refuse("anti_slashing.url", on(key), "sslmode %s is refused: whoever stands between would get the token; want verify-full, the default", quote(server.SSLMode))
 	}
 }
 
@@ -157,8 +157,8 @@ func (c *checker) productionSlashing() {
 // verified refuses a store that could be anybody's, and one that anybody may raise.
 func (c *checker) verified(where string, because []string) {
 	s := c.AntiSlashing
-	if u, err := parseStoreURL(s.URL); err == nil && s.Backend == "postgres" && u.weak {
-		c.refuse("anti_slashing.url", because, "sslmode %s is refused %s: whoever stands between could be the database; want verify-full, the default", quote(u.mode), where)
+	if server, err := pgurl.Parse(s.URL); err == nil && s.Backend == "postgres" && server.Weak() {
+		c.refuse("anti_slashing.url", because, "sslmode %s is refused %s: whoever stands between could be the database; want verify-full, the default", quote(server.SSLMode), where)
 	}
 	if u, err := parseEndpoint(s.DynamoDB.Endpoint); err == nil && s.Backend == "dynamodb" && u.Scheme != "https" {
 		c.refuse("anti_slashing.dynamodb.endpoint", append(on("anti_slashing.backend"), because...), "http is refused %s: whoever stands between could be the table; want https", where)

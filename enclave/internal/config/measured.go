@@ -99,8 +99,6 @@ func (k Key) withoutPassword(v any) any {
 type storeURL struct {
 	public   string // without password
 	password bool   // there was one
-	weak     bool   // sslmode is there, and does not verify whose server it is
-	mode     string
 }
 
 // parseStoreURL reads a PostgreSQL URL. Its errors never repeat the text. A password may stand before the host or in the
@@ -126,20 +124,5 @@ func parseStoreURL(text string) (storeURL, error) {
 	if strings.ContainsAny(rest.String(), "@#") {
 		return storeURL{}, errors.New("want no @ or # after the host; special characters in a password must be percent-encoded")
 	}
-	mode, weak := weakMode(u)
-	return storeURL{public: u.String(), password: found || len(kept) < len(pairs), mode: mode, weak: weak}, nil
-}
-
-// weakMode is the first sslmode that is not verify-full, if there is one. A unix socket needs none.
-func weakMode(u *url.URL) (mode string, weak bool) {
-	query := u.Query()
-	if u.Host == "" && strings.HasPrefix(query.Get("host"), "/") {
-		return "", false
-	}
-	for _, mode := range query["sslmode"] {
-		if mode != "verify-full" {
-			return mode, true
-		}
-	}
-	return "", false
+	return storeURL{public: u.String(), password: found || len(kept) < len(pairs)}, nil
 }

@@ -23,6 +23,9 @@ type Target struct {
 // Unix says that the server is on this machine, behind a unix socket.
 func (t Target) Unix() bool { return strings.HasPrefix(t.Host, "/") }
 
+// Weak says that the connection does not verify whose server it is. That of a unix socket is the machine's own.
+func (t Target) Weak() bool { return t.Host != "" && !t.Unix() && t.SSLMode != "verify-full" }
+
 // Address is host:port.
 func (t Target) Address() string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
 

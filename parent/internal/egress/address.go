@@ -2,7 +2,6 @@ package egress
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/forward"
+	"github.com/unforeseen-consequences/containment-chamber/parent/internal/resolve"
 	"github.com/unforeseen-consequences/containment-chamber/shared/pipe"
 )
 
@@ -58,11 +58,9 @@ func meaning(a netip.Addr) netip.Addr {
 	return a
 }
 
-var errNoAddress = errors.New("the answer has no address")
-
 // permittedOf are those of a host's addresses that are permitted, never none. The error, if there is none, is that of the last one.
 func permittedOf(addresses []netip.Addr, host string, loopback bool) (permitted []netip.Addr, err error) {
-	err = fmt.Errorf("look up %s: %w", host, errNoAddress)
+	err = fmt.Errorf("look up %s: %w", host, resolve.ErrNoAddress)
 	for _, a := range addresses {
 		if err = permit(a, host, loopback); err == nil {
 			permitted = append(permitted, a)

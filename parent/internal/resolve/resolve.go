@@ -60,7 +60,8 @@ func New(host string, lookup LookupFunc, log *zap.Logger, record Record) *Name {
 	return n
 }
 
-var errNoAddress = errors.New("the answer has no address")
+// ErrNoAddress is a name that leads nowhere.
+var ErrNoAddress = errors.New("the answer has no address")
 
 // Inherit takes over the last good answer of a name for the same host, so that nothing has to be looked up before it is used: no name server
 // may answer now. It is called before Run.
@@ -112,7 +113,7 @@ func (n *Name) Run(ctx context.Context) {
 			return
 		}
 		if err == nil && len(answer.Addresses) == 0 {
-			err = errNoAddress // the last ones stay
+			err = ErrNoAddress // the last ones stay
 		}
 		n.took(answer, err)
 		wait := retry
