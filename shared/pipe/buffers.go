@@ -6,11 +6,11 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 )
 
-// buffer holds the most that a vsock takes in one call.
-type buffer [vsock.MaxWrite]byte
+// buffer holds what a vsock takes in two calls: it is read with one, which wakes up half as often.
+type buffer [2 * vsock.MaxWrite]byte
 
 // maxSpare is how many buffers are kept for later, 8 MiB.
-const maxSpare = 264
+const maxSpare = 8 << 20 / len(buffer{})
 
 // spare are buffers in nobody's hands. They are no sync.Pool, which each garbage collection empties: in a heap of little else than buffers,
 // collecting them and making them anew is then much of the work. The last one given back is the next one taken, since it is in the cache.

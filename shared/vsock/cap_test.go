@@ -50,7 +50,7 @@ func TestCapSplitsWrites(t *testing.T) {
 		{MaxWrite - 1, []int{MaxWrite - 1}},
 		{MaxWrite, []int{MaxWrite}},
 		{MaxWrite + 1, []int{MaxWrite, 1}},
-		{32<<10 + 1, []int{MaxWrite, 1<<10 + 1}},
+		{32<<10 + 1, []int{MaxWrite, 32<<10 + 1 - MaxWrite}},
 		{3*MaxWrite + 5, []int{MaxWrite, MaxWrite, MaxWrite, 5}},
 	} {
 		data := make([]byte, tt.size)

@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -16,19 +18,20 @@ import (
 // contestant is a program that relays TCP connections to a unix socket.
 type contestant struct {
 	name    string
+	address string // where it listens; "" for an address of the moment
 	command func(address string) []string
 }
 
 // contestants begin with the product's own. socat is left out where it is not installed.
 func contestants(proxy, self, socket string) []contestant {
 	all := []contestant{
-		{"forwarder", func(address string) []string {
+		{"forwarder", "", func(address string) []string {
 			return []string{proxy, "ingress", "--listen", address, "--enclave", "unix://" + socket, "--max-connections", "4096", "--drain-timeout", "0s", "--log-level", "error"}
 		}},
-		{"bare relay", func(address string) []string { return []string{self, bareRole, address, socket} }},
+		{"bare relay", "", func(address string) []string { return []string{self, bareRole, address, socket} }},
 	}
 	if path, err := exec.LookPath("socat"); err == nil {
-		all = append(all, contestant{"socat", func(address string) []string {
+		all = append(all, contestant{"socat", "", func(address string) []string {
 			_, port, _ := net.SplitHostPort(address)
 			return []string{path, "-b", "32768", "TCP-LISTEN:" + port + ",bind=127.0.0.1,reuseaddr,fork,backlog=4096", "UNIX-CONNECT:" + socket}
 		}})
@@ -40,16 +43,20 @@ func contestants(proxy, self, socket string) []contestant {
 type relay struct {
 	address string
 	cmd     *exec.Cmd
+	before  time.Duration // CPU time until it listened
 }
 
 // run starts a contestant and waits until it listens.
 func (c contestant) run(ctx context.Context) (*relay, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	r := &relay{address: c.address}
+	if r.address == "" {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		r.address = l.Addr().String()
+		_ = l.Close()
 	}
-	r := &relay{address: l.Addr().String()}
-	_ = l.Close()
 	words := c.command(r.address)
 	r.cmd = exec.CommandContext(ctx, words[0], words[1:]...)
 	r.cmd.Stderr = os.Stderr
@@ -59,7 +66,9 @@ func (c contestant) run(ctx context.Context) (*relay, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		conn, err := dial(ctx, r.address)
 		if err == nil {
-			return r, errors.Join(conn.ask(make([]byte, 1)), conn.Close())
+			err = errors.Join(conn.ask(make([]byte, 1)), conn.Close())
+			r.before = r.used()
+			return r, err
 		}
 		if time.Now().After(deadline) {
 			_, _ = r.stop()
@@ -69,7 +78,20 @@ func (c contestant) run(ctx context.Context) (*relay, error) {
 	}
 }
 
-// stop ends the relay and returns the CPU time that it took, with that of the processes it made.
+// used is the CPU time that the relay's threads have taken so far. The kernel tells it in nanoseconds there alone
+// (https://docs.kernel.org/scheduler/sched-stats.html); where it does not, the start counts as work.
+func (r *relay) used() (all time.Duration) {
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(r.cmd.Process.Pid) + "/task/*/schedstat")
+	for _, thread := range threads {
+		text, _ := os.ReadFile(thread)
+		first, _, _ := strings.Cut(string(text), " ")
+		n, _ := strconv.ParseInt(first, 10, 64)
+		all += time.Duration(n)
+	}
+	return all
+}
+
+// stop ends the relay and returns the CPU time that it took since it listened, with that of the processes it made.
 func (r *relay) stop() (time.Duration, error) {
 	if err := r.alone(); err != nil {
 		_ = r.cmd.Process.Kill()
@@ -80,7 +102,7 @@ func (r *relay) stop() (time.Duration, error) {
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited { // socat ends by the signal
 		return 0, err
 	}
-	return r.cmd.ProcessState.UserTime() + r.cmd.ProcessState.SystemTime(), nil
+	return r.cmd.ProcessState.UserTime() + r.cmd.ProcessState.SystemTime() - r.before, nil
 }
 
 // alone waits until the processes that the relay made, one for each connection, have ended: their CPU time is the relay's then.

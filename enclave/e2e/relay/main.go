@@ -2,8 +2,8 @@
 // costs that waits, beside socat and a bare relay of two copying goroutines.
 //
 // Each relay is a process of its own between a TCP client and a server on a unix socket, as ingress is on a laptop. The relays take
-// turns, and a figure is the median of its repeats. With -churn it opens and closes that many connections instead, and prints what the
-// forwarder then holds.
+// turns, and a figure is the median of its repeats. With -churn it opens and closes that many connections through a whole parent instead, and
+// prints what it then holds.
 package main
 
 import (
@@ -43,7 +43,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.binaries, "binaries", "", "directory of the product's binaries (default: beside this one)")
 	flags.DurationVar(&o.window, "time", time.Second, "how long each measurement takes")
 	flags.IntVar(&o.repeats, "repeats", 7, "how often each is made; the figures are medians")
-	flags.IntVar(&o.churn, "churn", 0, "open and close this many connections, and print what the forwarder holds afterwards")
+	flags.IntVar(&o.churn, "churn", 0, "open and close this many connections through a whole parent, print what it holds meanwhile, and fail if that grows")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -80,9 +80,9 @@ func (o options) run(ctx context.Context, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	all := contestants(filepath.Join(o.binaries, "containment-chamber-enclave-proxy"), self, s.path)
+	proxy := filepath.Join(o.binaries, "containment-chamber-enclave-proxy")
 	if o.churn > 0 {
-		return churn(ctx, out, all[0], o.churn)
+		return churn(ctx, out, proxy, dir, o.churn)
 	}
-	return compare(ctx, out, s, all, o)
+	return compare(ctx, out, s, contestants(proxy, self, s.path), o)
 }

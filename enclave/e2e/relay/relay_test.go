@@ -58,6 +58,18 @@ func TestBareRelay(t *testing.T) {
 	}
 }
 
+func TestFlat(t *testing.T) {
+	before := held{resident: 30 << 20, files: 20, goroutines: 40}
+	if err := (held{44 << 20, 28, 56, 0}).flat(before); err != nil {
+		t.Errorf("within the limits: %v", err)
+	}
+	for name, h := range map[string]held{"resident memory": {46 << 20, 20, 40, 0}, "open files": {30 << 20, 29, 40, 0}, "goroutines": {30 << 20, 20, 57, 0}} {
+		if err := h.flat(before); err == nil || !strings.Contains(err.Error(), name+" grew") {
+			t.Errorf("more of %s: %v", name, err)
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	all := contestants("proxy", "self", "/s")[:2]
 	figures := samples{"forwarder": {90}, "bare relay": {100}}

@@ -77,7 +77,7 @@ func writeAfterClose(_ context.Context, l link) error {
 // bulk writes sizes around those at which kernels and hypervisors have begun to handle packets in another way, and more than
 // the socket's buffer (256 KiB) in one call.
 func bulk(_ context.Context, l link) error {
-	sizes := []int{1, 31<<10 - 1, 31 << 10, 31<<10 + 1, 32<<10 - 1, 32 << 10, 32<<10 + 1, 64 << 10, 64<<10 + 1, 256<<10 + 1, 1 << 20, 4<<20 + 3}
+	sizes := []int{1, 28<<10 - 1, 28 << 10, 28<<10 + 1, 31<<10 - 1, 31 << 10, 31<<10 + 1, 32<<10 - 1, 32 << 10, 32<<10 + 1, 64 << 10, 64<<10 + 1, 256<<10 + 1, 1 << 20, 4<<20 + 3}
 	total := 0
 	for _, n := range sizes {
 		total += n
