@@ -26,7 +26,8 @@ type Limits struct {
 	HalfOpen time.Duration
 }
 
-// Conn is a connection that can be closed in one direction: TCP, unix, vsock, TLS.
+// Conn is a connection that can be closed in one direction: TCP, unix, vsock, TLS. One that buffers what it reads must not be a syscall.Conn
+// as well: it would be read around its buffer.
 type Conn interface {
 	net.Conn
 	CloseWrite() error
@@ -44,7 +45,8 @@ type Counts struct {
 // The error is nil if both directions ended with EOF.
 //
 // A peer that takes no more (EPIPE, ECONNRESET) may have answered all the same: what comes for it is dropped, unheard by the limits, and
-// the other direction goes on to its own end. The error is then that of the write.
+// the other direction goes on to its own end. The error is then that of the write. A reset of one side reaches the other as an end: what
+// passes here says by itself where it is complete, as TLS, HTTP and PostgreSQL do.
 //
 // A connection that waits costs a goroutine for each direction and no buffer, if both are sockets.
 func Join(ctx context.Context, a, b Conn, limits Limits) (Counts, error) {
@@ -149,7 +151,7 @@ func (j *joint) passed() { j.last.Store(int64(time.Since(j.start))) }
 func (j *joint) copyAndClose(dst, src Conn) int64 {
 	n, err := j.copy(dst, src)
 	if err == nil {
-		err = dst.CloseWrite()
+		err = unconnected(dst.CloseWrite())
 		if gone(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) {
 			err = nil // the peer is gone altogether; its own direction tells why
 		}
@@ -168,24 +170,35 @@ func (j *joint) copy(dst, src Conn) (int64, error) {
 	var total int64
 	for {
 		b, err := from.read()
-		if len(b) > 0 && err == nil { // a transport may give nothing without an end
-			j.passed()
-			var written int
-			written, err = dst.Write(b)
-			total += int64(written)
-			if gone(err) {
-				j.note(err)
-				return total, j.discard(from)
-			}
-			j.passed()
-		}
 		if errors.Is(err, io.EOF) {
 			return total, nil
 		}
 		if err != nil {
 			return total, err
 		}
+		if len(b) == 0 { // a transport may give nothing without an end
+			continue
+		}
+		j.passed()
+		written, err := dst.Write(b)
+		total += int64(written)
+		if gone(err) {
+			j.note(err)
+			return total, j.discard(from)
+		}
+		if err != nil {
+			return total, unconnected(err)
+		}
+		j.passed()
 	}
+}
+
+// unconnected undoes what package mdlayher/vsock makes of ENOTCONN, which it returns for a vsock that was reset: io.EOF, of a write as well.
+func unconnected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return syscall.ENOTCONN
+	}
+	return err
 }
 
 // gone says whether a write failed because its peer takes nothing more.
