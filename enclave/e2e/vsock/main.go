@@ -1,7 +1,8 @@
 // Command vsock runs in a guest whose kernel has the loopback of AF_VSOCK, and tells in TAP whether the product works over it.
 //
 // It checks what only a kernel can show of shared/vsock, then the parent's commands as they are shipped, then the whole split.
-// The script e2e-vsock.sh builds what it starts, boots the guest and counts the answers.
+// The script e2e-vsock.sh builds what it starts, boots the guest and counts the answers. With --compare it asks AWS's vsock-proxy and
+// the product's the same questions instead; scripts/e2e-vsock-compare.sh is for that.
 package main
 
 import (
@@ -35,10 +36,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	binaries := flags.String("binaries", "/e2e", "`directory` of the binaries under test")
 	list := flags.Bool("list", false, "print the names of the checks, and do nothing")
+	rival := flags.String("compare", "", "`path` of AWS's vsock-proxy: ask it and the product's the same questions, and check nothing else")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	checks := all(guest{binaries: *binaries, out: stdout})
+	g := guest{binaries: *binaries, out: stdout}
+	if *rival != "" {
+		if failures := g.compare(*rival); failures > 0 {
+			_, _ = fmt.Fprintf(stderr, "vsock: %d answers are missing, or not what the product should do\n", failures)
+			return 1
+		}
+		return 0
+	}
+	checks := all(g)
 	if *list {
 		for _, c := range checks {
 			_, _ = fmt.Fprintln(stdout, c.name)
@@ -65,7 +75,7 @@ func report(checks []check, out io.Writer) (failures int) {
 	_, _ = fmt.Fprintf(out, "TAP version 13\n1..%d\n", len(checks))
 	for i, c := range checks {
 		began := time.Now()
-		err := within(c.run)
+		err := within(checkLimit, c.run)
 		took := time.Since(began).Round(time.Millisecond)
 		if err == nil {
 			_, _ = fmt.Fprintf(out, "ok %d - %s\n# %v\n", i+1, c.name, took)
@@ -79,8 +89,8 @@ func report(checks []check, out io.Writer) (failures int) {
 }
 
 // within gives f its time. What hangs beyond it is left behind; the guest ends soon.
-func within(f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), checkLimit, fmt.Errorf("not done within %v", checkLimit))
+func within(limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
