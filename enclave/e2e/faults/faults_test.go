@@ -4,13 +4,14 @@
 package faults
 
 import (
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -28,10 +29,6 @@ const (
 var binaries string
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 3 && os.Args[1] == resolving {
-		fmt.Fprintln(os.Stderr, becomes(os.Args[2], os.Args[3:]))
-		os.Exit(1)
-	}
 	flag.Parse()
 	if testing.Short() { // every test here needs services and kills processes
 		return
@@ -54,34 +51,48 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build makes both programs as the Makefile does, each module alone.
+// build makes both programs as the Makefile does, each module alone. The parent has a name server that can break, told by
+// testdata/configured.go: the machine's own would take root to replace.
 func build(dir string) error {
-	for module, program := range map[string]string{filepath.Join("..", ".."): signerName, filepath.Join("..", "..", "..", "parent"): parentName} {
-		cmd := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), "./cmd/"+program)
-		cmd.Dir = module
-		cmd.Env = append(os.Environ(), "GOWORK=off")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", program, err, out)
-		}
+	parent := filepath.Join("..", "..", "..", "parent")
+	overlay, err := replace(dir, filepath.Join(parent, "internal", "resolve", "configured.go"), filepath.Join("testdata", "configured.go"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		compile(dir, filepath.Join("..", ".."), signerName),
+		compile(dir, parent, parentName, "-overlay", overlay))
+}
+
+// compile builds a program of the module in a directory.
+func compile(dir, module, program string, flags ...string) error {
+	args := slices.Concat([]string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}, flags, []string{"./cmd/" + program})
+	cmd := exec.Command("go", args...)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
 	}
 	return nil
 }
 
-// resolving has this test binary become another program, for which another file is /etc/resolv.conf.
-const resolving = "resolving"
-
-// becomes returns only if that is not permitted.
-func becomes(file string, command []string) error {
-	runtime.LockOSThread() // a name space is of a thread, and of the program that this thread becomes
-	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("make a name space of mounts: %w", err)
+// replace writes the file for -overlay that has one file, which must exist, built in the place of another.
+func replace(dir, file, by string) (overlay string, err error) {
+	if file, err = filepath.Abs(file); err != nil {
+		return "", err
 	}
-	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("keep mounts to ourselves: %w", err)
+	if by, err = filepath.Abs(by); err != nil {
+		return "", err
 	}
-	if err := syscall.Mount(file, "/etc/resolv.conf", "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("replace /etc/resolv.conf: %w", err)
+	for _, path := range []string{file, by} {
+		if _, err := os.Stat(path); err != nil {
+			return "", err
+		}
 	}
-	err := syscall.Exec(command[0], command, os.Environ()) //nolint:gosec // a program under test, with arguments of the test's own
-	return fmt.Errorf("become %s: %w", command[0], err)
+	text, err := json.Marshal(map[string]map[string]string{"Replace": {file: by}})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, text, 0o600)
 }

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
-
-	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 // held is what both processes hold.
@@ -30,20 +27,18 @@ func (h held) within(before held) bool {
 		h.parentGoroutines <= before.parentGoroutines+2*spare && h.signerGoroutines <= before.signerGoroutines+2*spare
 }
 
-func (w *world) holds() held {
-	return held{
-		files(w.parent), int(w.metric(w.parentURL, "go_goroutines ")),
-		files(w.signer), int(w.metric(w.metrics, "go_goroutines ")),
-	}
-}
-
-// files is how many file descriptors a process has open, -1 if it has ended.
-func files(p *rig.Process) int {
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))
-	if err != nil {
-		return -1
-	}
-	return len(open)
+// holds asks both processes themselves: nobody else, unless root, may look into a signer.
+func (w *world) holds() (h held) {
+	w.now.Helper()
+	w.await("count of what both processes hold", func() bool {
+		const files, goroutines = "process_open_fds ", "go_goroutines "
+		h = held{
+			int(w.metric(w.parentURL, files)), int(w.metric(w.parentURL, goroutines)),
+			int(w.metric(w.metrics, files)), int(w.metric(w.metrics, goroutines)),
+		}
+		return min(h.parentFiles, h.parentGoroutines, h.signerFiles, h.signerGoroutines) > 0
+	})
+	return h
 }
 
 // metric is the sum of the samples whose lines begin so, 0 if there is none or no answer.

@@ -30,10 +30,6 @@ func (w *world) lookups(result string) float64 {
 
 // nameServerDies is while the parent lives, and while it starts.
 func (w *world) nameServerDies() {
-	if w.names == nil {
-		w.t.Log("the name server does not die: there is none")
-		return
-	}
 	w.fault("the name server is silent, and connections are reset", func(s *strike) {
 		defer w.names.die()()
 		before := w.lookups("failed")
@@ -54,10 +50,6 @@ func (w *world) nameServerDies() {
 
 // nameServerLies leads to where no route may lead, for an hour.
 func (w *world) nameServerLies() {
-	if w.names == nil {
-		w.t.Log("the name server does not lie: there is none")
-		return
-	}
 	for _, lie := range []string{"169.254.169.254", "0.0.0.0"} {
 		w.fault("the name server lies: "+lie, func(s *strike) {
 			truth := netip.MustParseAddrPort(w.gate.address).Addr()

@@ -7,9 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,7 +14,6 @@ import (
 
 // names is a name server of the parent's alone, which knows one answer to all questions.
 type names struct {
-	file string // that leads to it, in the place of /etc/resolv.conf
 	conn *net.UDPConn
 
 	mu      sync.Mutex // held while the fields below are used
@@ -26,45 +22,29 @@ type names struct {
 	dead    bool   // it does not answer
 }
 
-// newNames starts a name server. It is nil where that is not permitted: to serve at port 53 and to mount a file takes root.
-func newNames(t *testing.T, dir string) *names {
+// newNames starts a name server.
+func newNames(t *testing.T) *names {
 	t.Helper()
-	n := &names{file: filepath.Join(dir, "resolv.conf")}
-	at := loopback()
-	write(t, n.file, "nameserver "+at.String()+"\noptions timeout:1 attempts:2\n")
-	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, 53)))
-	if errors.Is(err, os.ErrPermission) {
-		t.Logf("no name server of our own: %v", err)
-		return nil
-	}
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	n := &names{conn: c}
 	ended := make(chan struct{})
-	t.Cleanup(func() {
-		c.Close()
-		<-ended
-	})
-	n.conn = c
 	go func() {
 		defer close(ended)
 		n.serve()
 	}()
-	self, args := n.under("/bin/true")
-	if out, err := exec.Command(self, args...).CombinedOutput(); err != nil {
-		t.Logf("no /etc/resolv.conf of our own: %v: %s", err, out)
-		return nil
-	}
+	t.Cleanup(func() {
+		c.Close()
+		<-ended
+	})
 	return n
 }
 
-// under is the command that runs a program for which this name server is the system's.
+// under is the command that runs the parent with this name server, as build made it.
 func (n *names) under(program string, args ...string) (string, []string) {
-	self, err := os.Executable()
-	if err != nil {
-		self = os.Args[0]
-	}
-	return self, append([]string{resolving, n.file, program}, args...)
+	return "env", append([]string{"FAULTS_NAME_SERVER=" + n.conn.LocalAddr().String(), program}, args...)
 }
 
 // lead sets the answer.

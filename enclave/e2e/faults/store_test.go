@@ -97,10 +97,6 @@ func (w *world) storeFaults() {
 		}
 		s.note("%d resets", resets)
 	})
-	if w.names == nil {
-		w.t.Log("the store is not moved: its name cannot be")
-		return
-	}
 	w.fault("the store moves: the old address refuses", func(s *strike) {
 		w.gate.shut()
 		w.gate = w.moved(s)

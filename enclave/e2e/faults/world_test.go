@@ -38,8 +38,8 @@ type world struct {
 	dir    string
 	config string
 	book   *book
-	names  *names // nil where none is permitted
-	gate   *gate  // before the store
+	names  *names
+	gate   *gate // before the store
 	deaf   *net.TCPListener
 
 	parent, signer             *rig.Process
@@ -69,13 +69,9 @@ func newWorld(t *testing.T, store string, section func(address string) string) *
 		t: t, now: t, dir: shortDir(t), book: newBook(t), conns: map[net.Conn]bool{},
 		api: fmt.Sprintf("127.0.0.1:%d", ports[0]), health: url(ports[1]), metrics: url(ports[2]), parentURL: url(ports[3]),
 	}
-	w.names = newNames(t, w.dir)
-	host, at := storeName, loopback()
-	if w.names == nil {
-		host, at = "127.0.0.1", netip.MustParseAddr("127.0.0.1")
-	} else {
-		w.names.lead(at, 1)
-	}
+	w.names = newNames(t)
+	at := loopback()
+	w.names.lead(at, 1)
 	w.gate = newGate(t, netip.AddrPortFrom(at, uint16(ports[4])).String(), store)
 	w.gate.open()
 	if w.deaf, err = net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
@@ -104,8 +100,8 @@ parent:
   ingress: {max_connections: %[18]d, max_connections_per_source: %[19]d}
   egress: {max_connections: %[20]d}
 `, network.ValidatorsRoot, network.GenesisForkVersion, slotsPerEpoch, secondsPerSlot, ports[1], ports[2], ports[0], w.dir,
-		host, ports[4], storePort, w.deaf.Addr().(*net.TCPAddr).Port, deafPort, agentPort(), credentialsPort,
-		section(fmt.Sprintf("%s:%d", host, ports[4])), ports[3], maxIngress, maxPerSource, maxEgress))
+		storeName, ports[4], storePort, w.deaf.Addr().(*net.TCPAddr).Port, deafPort, agentPort(), credentialsPort,
+		section(fmt.Sprintf("%s:%d", storeName, ports[4])), ports[3], maxIngress, maxPerSource, maxEgress))
 	scrapes := &http.Transport{}
 	t.Cleanup(scrapes.CloseIdleConnections)
 	w.scrapes = &http.Client{Transport: scrapes, Timeout: deadline}
@@ -159,11 +155,8 @@ func (w *world) makeKeys(n int) (keys []bls.PublicKey) {
 
 func (w *world) startParent() {
 	w.now.Helper()
-	c := rig.Command{Name: "parent", Binary: filepath.Join(binaries, parentName), Args: []string{"run", "-c", w.config}}
-	if w.names != nil {
-		c.Binary, c.Args = w.names.under(c.Binary, c.Args...)
-	}
-	w.parent = w.start(c)
+	program, args := w.names.under(filepath.Join(binaries, parentName), "run", "-c", w.config)
+	w.parent = w.start(rig.Command{Name: "parent", Binary: program, Args: args})
 }
 
 func (w *world) startSigner() {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +51,6 @@ type Service struct {
 	getenv        func(string) string
 	unidentified  streak.Streak // failures to give an AWS identity
 	state         state
-	beats         chan struct{} // wakes watch; holds one
 }
 
 type metrics struct {
@@ -77,12 +75,11 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 		metrics: &metrics{
 			handovers: counter("boot_configurations", "Configurations that an enclave acknowledged."),
 			failures:  counter("boot_failures", "Conversations of the boot service that failed."),
-			lost:      counter("heartbeat_losses", "Times that the enclave's heartbeat was lost."),
+			lost:      counter("heartbeat_losses", "Times that the enclave's heartbeat was lost: its connection ended, or it fell silent."),
 
 			identities: newIdentities(auto),
 		},
 		getenv: cfg.Getenv,
-		beats:  make(chan struct{}, 1),
 	}
 	if s.getenv == nil {
 		s.getenv = func(string) string { return "" }
@@ -108,19 +105,13 @@ func (s *Service) Ready() error { return s.state.ready() }
 
 // Run serves until ctx ends. Conversations end with it: they have no end of their own to wait for.
 func (s *Service) Run(ctx, cut context.Context) error {
-	ended := make(chan struct{})
-	var watcher sync.WaitGroup
-	watcher.Go(func() { s.watch(ended) })
-	err := s.Acceptor.Run(ctx, cut, func(cut context.Context, c net.Conn) {
+	return s.Acceptor.Run(ctx, cut, func(cut context.Context, c net.Conn) {
 		for _, end := range []context.Context{ctx, cut} {
 			unhook := context.AfterFunc(end, func() { _ = c.Close() })
 			defer unhook()
 		}
 		s.serve(ctx, c)
 	})
-	close(ended)
-	watcher.Wait()
-	return err
 }
 
 // serve owns c.
@@ -132,18 +123,20 @@ func (s *Service) serve(ctx context.Context, c net.Conn) {
 		return
 	}
 	step, err := s.converse(c, m, err)
-	switch {
-	case ctx.Err() != nil:
-	case errors.Is(err, io.EOF) && step == stepHeartbeat:
-		s.log.Info("enclave closed its boot connection")
-	default:
-		s.metrics.failures.Inc()
-		reason := string(step)
-		if refused, ok := errors.AsType[refusedError](err); ok {
-			reason = string(refused) // another fault in the configuration is another reason
-		}
-		s.failures.Fail(s.log, "boot conversation failed", reason, err)
+	if ctx.Err() != nil {
+		return // we ended it
 	}
+	s.ended(c, err)
+	if errors.Is(err, io.EOF) && step == stepHeartbeat {
+		s.log.Info("enclave closed its boot connection")
+		return
+	}
+	s.metrics.failures.Inc()
+	reason := string(step)
+	if refused, ok := errors.AsType[refusedError](err); ok {
+		reason = string(refused) // another fault in the configuration is another reason
+	}
+	s.failures.Fail(s.log, "boot conversation failed", reason, err)
 }
 
 // step is where a conversation failed.
@@ -174,16 +167,18 @@ func (s *Service) converse(c net.Conn, m wire.Message, err error) (step, error) 
 		return stepConfiguration, err
 	}
 	s.failures.Heal(s.log, "boot conversation works again")
+	heard := time.Now()
 	for {
-		m, err := receive(c, wire.HeartbeatLost)
+		m, err := receive(c, time.Until(heard.Add(wire.HeartbeatLost)))
 		if err != nil {
 			return stepHeartbeat, fmt.Errorf("wait for a heartbeat: %w", err)
 		}
+		heard = time.Now()
 		beat, ok := m.(wire.Heartbeat)
 		if !ok {
 			return stepHeartbeat, unexpected(m, "a heartbeat")
 		}
-		s.beat(beat.Digest)
+		s.beat(c, beat.Digest)
 		if err := send(c, beat); err != nil {
 			return stepHeartbeat, err
 		}
@@ -226,7 +221,7 @@ func (s *Service) handOver(c net.Conn) error {
 	}
 	s.metrics.handovers.Inc()
 	s.log.Info("enclave acknowledged its configuration", digestField(ack.Digest), zap.Int("bytes", len(configuration)))
-	s.beat(ack.Digest)
+	s.beat(c, ack.Digest)
 	return nil
 }
 

@@ -27,7 +27,7 @@ type LookupFunc func(ctx context.Context, host string) (Answer, error)
 // Lookup asks as this system is configured: /etc/hosts, the name servers and search domains of /etc/resolv.conf. It is Go's own
 // resolver, which tells no time to live; that is read from the answers as they pass.
 func Lookup(ctx context.Context, host string) (Answer, error) {
-	return lookup(ctx, host, func(server string) string { return server })
+	return lookup(ctx, host, configured)
 }
 
 // lookup asks another name server than the configured one if at says so.

@@ -90,6 +90,12 @@ func TestLookupOfTheHostsFile(t *testing.T) {
 	}
 }
 
+func TestConfiguredServersAreAsked(t *testing.T) {
+	if got := configured("192.0.2.53:53"); got != "192.0.2.53:53" {
+		t.Errorf("asks %s in the place of what /etc/resolv.conf says", got)
+	}
+}
+
 // lookupAt asks one name server, whatever /etc/resolv.conf says.
 func lookupAt(ctx context.Context, host, server string) (Answer, error) {
 	return lookup(ctx, host, func(string) string { return server })

@@ -21,9 +21,9 @@ func unavailable(err error) error {
 
 // judged is what an error says that came after a statement or a commit was handed to a connection. The server answers with ERROR
 // when it has rolled back, and before it commits; anything else, a lost connection above all, leaves open which of the two
-// happened, unless nothing was sent.
+// happened. Pgx's SafeToRetry is not asked: it also says yes of a connection that is lost while the answer to a commit is awaited.
 func judged(err error) error {
-	if aborted(err) || pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
+	if aborted(err) || errors.Is(err, pgx.ErrTxCommitRollback) {
 		return unavailable(err)
 	}
 	return fmt.Errorf("%w: %w", slashing.ErrOutcomeUnknown, err)
