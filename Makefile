@@ -15,6 +15,7 @@ KILLS ?= 1000
 PAIRS ?= 1000000
 PAUSE ?= 20s
 ROUNDS ?= 20
+CHURN ?= 1000000
 
 # Tools are pinned here and nowhere else.
 GOLANGCI_LINT := v2.15.0
@@ -65,10 +66,12 @@ test: setup $(BADNET) ## every test of the three modules, with the race detector
 e2e-vsock: setup ## the split over real AF_VSOCK, in a guest that QEMU boots without KVM; needs Debian, a minute or two
 	@scripts/e2e-vsock.sh
 
-storm: setup $(BADNET) ## kills, faults and races against every slashing store, and faults around parent and enclave, for an hour or so: KILLS, PAIRS, PAUSE, ROUNDS
+storm: split $(BADNET) ## kills, faults and races against every slashing store, faults around parent and enclave, and a million connections through it, for an hour or so: KILLS, PAIRS, PAUSE, ROUNDS, CHURN
 	@sh scripts/setup.sh tests
 	go test -count 1 -v -timeout 6h ./enclave/e2e/storm -storm.kills $(KILLS) -storm.pairs $(PAIRS) -storm.pause $(PAUSE)
 	go test -count 1 -v -timeout 6h ./enclave/e2e/faults -faults.rounds $(ROUNDS)
+	cd enclave && $(BUILD) -o ../build/ ./e2e/relay
+	build/relay -churn $(CHURN)
 
 lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilities
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi

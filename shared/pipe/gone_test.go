@@ -50,11 +50,11 @@ func TestAnswerOfATargetThatIsGone(t *testing.T) {
 // abandoned joins, in virtual time, a client with a target that takes nothing any more and has not said all.
 func abandoned(t *testing.T, test func(left, right Conn, j *joined, stop context.CancelCauseFunc)) {
 	t.Helper()
-	for _, refusal := range []error{syscall.EPIPE, syscall.ECONNRESET} {
+	for told, refusal := range map[error]error{syscall.EPIPE: syscall.EPIPE, syscall.ECONNRESET: syscall.ECONNRESET, io.EOF: syscall.ENOTCONN} {
 		synctest.Test(t, func(t *testing.T) {
 			left, a := memvsock.Pipe()
 			b, right := memvsock.Pipe()
-			broken := &net.OpError{Op: "write", Net: "tcp", Err: refusal}
+			broken := &net.OpError{Op: "write", Net: "tcp", Err: told} // io.EOF is what a vsock says that was reset
 			ctx, stop := context.WithCancelCause(t.Context())
 			j := &joined{}
 			j.ended.Go(func() {

@@ -44,7 +44,7 @@ type Counts struct {
 // end of ctx, or silence beyond the limits (no read or write that ended, in either direction) ends both.
 // The error is nil if both directions ended with EOF.
 //
-// A peer that takes no more (EPIPE, ECONNRESET) may have answered all the same: what comes for it is dropped, unheard by the limits, and
+// A peer that takes no more (EPIPE, ECONNRESET, ENOTCONN) may have answered all the same: what comes for it is dropped, unheard by the limits, and
 // the other direction goes on to its own end. The error is then that of the write. A reset of one side reaches the other as an end: what
 // passes here says by itself where it is complete, as TLS, HTTP and PostgreSQL do.
 //
@@ -152,7 +152,7 @@ func (j *joint) copyAndClose(dst, src Conn) int64 {
 	n, err := j.copy(dst, src)
 	if err == nil {
 		err = unconnected(dst.CloseWrite())
-		if gone(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ENOTCONN) {
+		if gone(err) || errors.Is(err, net.ErrClosed) {
 			err = nil // the peer is gone altogether; its own direction tells why
 		}
 	}
@@ -182,12 +182,12 @@ func (j *joint) copy(dst, src Conn) (int64, error) {
 		j.passed()
 		written, err := dst.Write(b)
 		total += int64(written)
-		if gone(err) {
+		if err = unconnected(err); gone(err) {
 			j.note(err)
 			return total, j.discard(from)
 		}
 		if err != nil {
-			return total, unconnected(err)
+			return total, err
 		}
 		j.passed()
 	}
@@ -202,7 +202,9 @@ func unconnected(err error) error {
 }
 
 // gone says whether a write failed because its peer takes nothing more.
-func gone(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) }
+func gone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ENOTCONN)
+}
 
 // discard reads until src ends, for a peer that is gone. Closing src instead would reset it, since there is more to read, and a reset
 // drops what the other direction has for it. What is dropped has not passed: a client that goes on writing does not hold the pipe open.

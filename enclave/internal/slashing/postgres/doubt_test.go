@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -42,6 +43,30 @@ func TestDoubtOutlivesARefusal(t *testing.T) {
 	}
 	if err := outcomes[0].Err; !errors.Is(err, slashing.ErrOutcomeUnknown) || errors.Is(err, slashing.ErrUnavailable) {
 		t.Errorf("%v, want an unknown outcome", err)
+	}
+}
+
+// TestCommitThatIsCut: the server may have committed what it did not answer.
+func TestCommitThatIsCut(t *testing.T) {
+	database := newDatabase(t)
+	p := newProxy(t, shared.Address())
+	s := open(t, plain(p.address(), database))
+	key := bls.PublicKey{1}
+	p.spoil(false, func(fromClient bool, data []byte) verdict {
+		if fromClient && bytes.Contains(data, []byte("commit\x00")) {
+			return cutAfter
+		}
+		return pass
+	})
+	err := s.Merge(t.Context(), []slashing.Record{{Key: key, Block: &slashing.Block{Slot: 7, Root: eth2.Root{7}}}})
+	p.spoil(false, nil)
+	if !errors.Is(err, slashing.ErrOutcomeUnknown) || errors.Is(err, slashing.ErrUnavailable) {
+		t.Errorf("%v, want an unknown outcome", err)
+	}
+	for limit := within(t, 10*time.Second); truth(t, database, key) != 7; { // the commit is let through, and takes its time
+		if limit.Err() != nil {
+			t.Fatal("the commit never came")
+		}
 	}
 }
 
