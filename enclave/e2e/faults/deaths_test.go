@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
 // resetsOfClients resets the connections between clients and the parent, in the midst of requests.
@@ -51,9 +53,14 @@ func (w *world) enclaveDies() {
 		s.cuts = true
 		began := time.Now()
 		kill(w.signer)
-		w.refusedAtOnce(s)
 		w.await("end of the parent's readiness", func() bool { return w.get(w.parentURL+"/readyz") == http.StatusServiceUnavailable })
-		s.note("the parent is not ready after %v", time.Since(began).Round(time.Millisecond))
+		after := time.Since(began)
+		// A parent that waits for heartbeats to stay away is ready for two of their three intervals at least.
+		if after >= wire.HeartbeatLost/2 {
+			s.Errorf("the parent was ready for %v without an enclave", after)
+		}
+		s.note("the parent is not ready after %v", after.Round(time.Millisecond))
+		w.refusedAtOnce(s)
 		began = time.Now()
 		w.startSigner()
 		w.await("readiness", w.ready)

@@ -6,7 +6,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/unforeseen-consequences/containment-chamber/parent/internal/logging"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/streak"
 	"github.com/unforeseen-consequences/containment-chamber/parent/internal/systemd"
 )
@@ -14,7 +13,7 @@ import (
 // lookEvery is how often it is looked how the parent is.
 const lookEvery = time.Second
 
-// pulse tells the service manager how the parent is and that it lives, and the log when the enclave came or was lost.
+// pulse tells the service manager how the parent is and that it lives.
 type pulse struct {
 	log     *zap.Logger
 	manager systemd.Manager
@@ -27,7 +26,6 @@ type pulse struct {
 	hung    streak.Streak
 
 	status string // that was last told
-	here   bool   // the enclave was, at the last look
 }
 
 // tell is the manager's; the parent works without one that listens.
@@ -86,20 +84,13 @@ func (p *pulse) lives(ctx context.Context) bool {
 	return false
 }
 
-// look tells what has changed.
+// look tells the service manager what has changed.
 func (p *pulse) look() {
 	status := "the enclave is there"
 	if p.enclave == nil {
 		status = "running"
 	} else if err := p.enclave(); err != nil {
 		status = err.Error()
-		if p.here {
-			p.log.Warn("the enclave is lost", logging.EnclaveLost.Field(), zap.Error(err))
-		}
-		p.here = false
-	} else if !p.here {
-		p.here = true
-		p.log.Info("the enclave is there", logging.EnclaveCame.Field())
 	}
 	if err := p.healthy(); err != nil {
 		status += "; " + err.Error()

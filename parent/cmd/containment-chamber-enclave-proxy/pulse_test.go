@@ -111,8 +111,11 @@ func TestServiceManagerIsTold(t *testing.T) {
 	if got := m.words(); !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	if text, _ := p.out.read(); strings.Count(text, `"event":"routes_changed"`) != 1 {
-		t.Errorf("routes changed once:\n%s", text)
+	text, _ = p.out.read()
+	for _, event := range []string{"routes_changed", "enclave_came"} {
+		if strings.Count(text, `"event":"`+event+`"`) != 1 {
+			t.Errorf("not one %s:\n%s", event, text)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ type Service struct {
 	failures      streak.Streak
 	getenv        func(string) string
 	unidentified  streak.Streak // failures to give an AWS identity
+	visits        atomic.Uint64 // connections so far
 	state         state
 }
 
@@ -75,7 +76,7 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 		metrics: &metrics{
 			handovers: counter("boot_configurations", "Configurations that an enclave acknowledged."),
 			failures:  counter("boot_failures", "Conversations of the boot service that failed."),
-			lost:      counter("heartbeat_losses", "Times that the enclave's heartbeat was lost: its connection ended, or it fell silent."),
+			lost:      counter("heartbeat_losses", "Times that the enclave's heartbeat was lost: its connection ended, it fell silent, or it started anew."),
 
 			identities: newIdentities(auto),
 		},
@@ -117,16 +118,17 @@ func (s *Service) Run(ctx, cut context.Context) error {
 // serve owns c.
 func (s *Service) serve(ctx context.Context, c net.Conn) {
 	defer func() { _ = c.Close() }()
+	v := visit(s.visits.Add(1))
 	m, err := receive(c, stepTimeout)
 	if request, ok := m.(wire.IdentityRequest); ok {
 		s.identify(ctx, c, request)
 		return
 	}
-	step, err := s.converse(c, m, err)
+	step, err := s.converse(v, c, m, err)
 	if ctx.Err() != nil {
 		return // we ended it
 	}
-	s.ended(c, err)
+	s.ended(v, err)
 	if errors.Is(err, io.EOF) && step == stepHeartbeat {
 		s.log.Info("enclave closed its boot connection")
 		return
@@ -150,11 +152,11 @@ const (
 
 // converse holds the conversation that begins with m, or could not begin, to its end; the error is never nil. Every read and write has
 // a deadline, so that a silent peer cannot keep its place.
-func (s *Service) converse(c net.Conn, m wire.Message, err error) (step, error) {
+func (s *Service) converse(v visit, c net.Conn, m wire.Message, err error) (step, error) {
 	if err != nil {
 		return stepHello, fmt.Errorf("wait for hello: %w", err)
 	}
-	hello, err := s.greet(c, m)
+	hello, err := s.greet(v, c, m)
 	if err != nil {
 		return stepHello, err
 	}
@@ -163,7 +165,7 @@ func (s *Service) converse(c net.Conn, m wire.Message, err error) (step, error) 
 			return stepHello, err
 		}
 		s.log.Info("enclave is back; it has its configuration")
-	} else if err := s.handOver(c); err != nil {
+	} else if err := s.handOver(v, c); err != nil {
 		return stepConfiguration, err
 	}
 	s.failures.Heal(s.log, "boot conversation works again")
@@ -171,14 +173,16 @@ func (s *Service) converse(c net.Conn, m wire.Message, err error) (step, error) 
 	for {
 		m, err := receive(c, time.Until(heard.Add(wire.HeartbeatLost)))
 		if err != nil {
-			return stepHeartbeat, fmt.Errorf("wait for a heartbeat: %w", err)
+			return stepHeartbeat, fmt.Errorf("%w: %w", errAwaited, err)
 		}
 		heard = time.Now()
 		beat, ok := m.(wire.Heartbeat)
 		if !ok {
 			return stepHeartbeat, unexpected(m, "a heartbeat")
 		}
-		s.beat(c, beat.Digest)
+		if err := s.beat(v, beat.Digest); err != nil {
+			return stepHeartbeat, err
+		}
 		if err := send(c, beat); err != nil {
 			return stepHeartbeat, err
 		}
@@ -186,8 +190,11 @@ func (s *Service) converse(c net.Conn, m wire.Message, err error) (step, error) 
 }
 
 // greet takes the hello. A peer that says something else is told why it is turned away.
-func (s *Service) greet(c net.Conn, m wire.Message) (wire.Hello, error) {
+func (s *Service) greet(v visit, c net.Conn, m wire.Message) (wire.Hello, error) {
 	hello, ok := m.(wire.Hello)
+	if ok && !hello.Configured {
+		s.anew(v) // of whatever version it is
+	}
 	var err error
 	switch {
 	case !ok:
@@ -206,7 +213,7 @@ func versionError(enclave uint16) error {
 	return fmt.Errorf("the enclave speaks version %d of the boot protocol, the parent version %d: run both from one release", enclave, wire.Version)
 }
 
-func (s *Service) handOver(c net.Conn) error {
+func (s *Service) handOver(v visit, c net.Conn) error {
 	configuration := *s.configuration.Load()
 	if err := send(c, wire.Configuration{YAML: configuration}); err != nil {
 		return err
@@ -221,8 +228,7 @@ func (s *Service) handOver(c net.Conn) error {
 	}
 	s.metrics.handovers.Inc()
 	s.log.Info("enclave acknowledged its configuration", digestField(ack.Digest), zap.Int("bytes", len(configuration)))
-	s.beat(c, ack.Digest)
-	return nil
+	return s.beat(v, ack.Digest)
 }
 
 // refusedError is the enclave's own reason.
@@ -236,23 +242,6 @@ func unexpected(m wire.Message, want string) error {
 		return refusedError(refusal.Reason)
 	}
 	return fmt.Errorf("the enclave sent %T, want %s", m, want)
-}
-
-func send(c net.Conn, m wire.Message) error {
-	if err := c.SetWriteDeadline(time.Now().Add(stepTimeout)); err != nil {
-		return fmt.Errorf("send %T: %w", m, err)
-	}
-	if err := wire.WriteMessage(c, m); err != nil {
-		return fmt.Errorf("send %T: %w", m, err)
-	}
-	return nil
-}
-
-func receive(c net.Conn, within time.Duration) (wire.Message, error) {
-	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
-		return nil, err
-	}
-	return wire.ReadMessage(c)
 }
 
 func digestField(digest [wire.DigestSize]byte) zap.Field {
