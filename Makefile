@@ -77,6 +77,7 @@ lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilit
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
 	go vet $(PACKAGES)
 	$(LINTER) run $(PACKAGES)
+	@if command -v terraform >/dev/null 2>&1; then echo "terraform fmt, test"; sh scripts/terraform-test.sh; else echo "no terraform here: its modules not tested"; fi
 	@if command -v shellcheck >/dev/null 2>&1; then echo shellcheck; shellcheck scripts/*.sh scripts/oracle/eif/run.sh .ci/run; else echo "no shellcheck here: shell scripts not linted"; fi
 	@sh scripts/vulncheck.sh $(GOVULNCHECK) $(MODULES)
 

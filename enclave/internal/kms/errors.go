@@ -1,0 +1,103 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms/envelope"
+)
+
+// Every error names the operation and the key, and what KMS answered also its code and the number of the request. Those that mean something
+// to a caller wrap one of these.
+var (
+	// ErrDenied: neither the key's policy nor the role's allows it, to this enclave, for this encryption context.
+	ErrDenied = errors.New("access is denied")
+	// ErrDisabled: the key is disabled, waits for its deletion, or cannot be used for the moment.
+	ErrDisabled = errors.New("the key cannot be used now")
+	// ErrNotFound: the key does not exist.
+	ErrNotFound = errors.New("there is no such key")
+	// ErrInvalidCiphertext: the ciphertext was damaged, or sealed with another key or encryption context.
+	ErrInvalidCiphertext = errors.New("the ciphertext is not of this key and encryption context")
+	// ErrThrottled: too much was asked for; later it can go well.
+	ErrThrottled = errors.New("too many requests")
+	// ErrUnavailable: KMS was not reached, or not well, or there were no credentials; later it can go well.
+	ErrUnavailable = errors.New("KMS is unavailable")
+
+	// ErrPlaintext: the answer holds a secret in the clear, although it was to be encrypted to the enclave.
+	ErrPlaintext = errors.New("the answer to an attested request holds a plaintext: what asked for encryption was lost on the way")
+	// ErrEnvelope: what was encrypted to the enclave is damaged, or not encrypted to this one.
+	ErrEnvelope = envelope.ErrEnvelope
+	// ErrAnswer: the answer is of another key or size than what was asked for.
+	ErrAnswer = errors.New("the answer is not what was asked for")
+)
+
+// code is an error that the service answered with.
+type code interface {
+	error
+	ErrorCode() string
+	ErrorMessage() string
+}
+
+// explain turns an error of the SDK into one of ours. The SDK's own is not kept: it can hold the answer. Of what KMS says only the first line
+// is: about a signature it goes on with the request's headers, a session token among them.
+func explain(ctx context.Context, err error) error {
+	said, ok := errors.AsType[code](err)
+	answer, answered := errors.AsType[*awshttp.ResponseError](err)
+	if !ok || !answered {
+		return unanswered(ctx, err)
+	}
+	message, _, _ := strings.Cut(said.ErrorMessage(), "\n")
+	text := fmt.Sprintf("%.100s: %.400s (HTTP status %d, request %.100q)", said.ErrorCode(), message, answer.HTTPStatusCode(), answer.ServiceRequestID())
+	if meaning := kind(said.ErrorCode(), answer.HTTPStatusCode()); meaning != nil {
+		return fmt.Errorf("%w: %s", meaning, text)
+	}
+	return errors.New(text)
+}
+
+// kind is the error that a code of KMS means, nil if none in particular.
+func kind(said string, status int) error {
+	switch said {
+	case "AccessDeniedException":
+		return ErrDenied
+	case "DisabledException", "KMSInvalidStateException", "KeyUnavailableException":
+		return ErrDisabled
+	case "NotFoundException":
+		return ErrNotFound
+	case "InvalidCiphertextException", "IncorrectKeyException":
+		return ErrInvalidCiphertext
+	case "UnknownError": // something between us and KMS spoke
+		return ErrUnavailable
+	}
+	if _, throttled := retry.DefaultThrottleErrorCodes[said]; throttled || status == http.StatusTooManyRequests {
+		return ErrThrottled
+	}
+	if status >= http.StatusInternalServerError {
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// unanswered explains why there is no answer of KMS, or none that can be read.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: no answer in time: %w", ErrUnavailable, context.Cause(ctx))
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("%w: %s", ErrUnavailable, e.Error())
+	}
+	if e, ok := errors.AsType[*credentialsError](err); ok {
+		return fmt.Errorf("%w: %s", ErrUnavailable, e.text)
+	}
+	status := 0
+	if e, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		status = e.HTTPStatusCode()
+	}
+	return fmt.Errorf("%w: its answer with HTTP status %d cannot be read", ErrUnavailable, status)
+}

@@ -1,0 +1,196 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
+)
+
+// Keys keeps validator keys in the table containment_keys.
+type Keys struct{ *database }
+
+var _ store.Keys = (*Keys)(nil)
+
+// OpenKeys opens the database for validator keys.
+func OpenKeys(ctx context.Context, o Options) (*Keys, error) {
+	d, err := open(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("keys %w", err)
+	}
+	return &Keys{d}, nil
+}
+
+// columns of a key, as scan reads them.
+const columns = "public_key, version, status, changed, body, created, updated"
+
+func scan(row pgx.CollectableRow) (store.Key, error) {
+	var (
+		k                store.Key
+		public           []byte
+		status           string
+		created, updated int64
+	)
+	err := row.Scan(&public, &k.Version, &status, &k.Changed, &k.Body, &created, &updated)
+	if err != nil {
+		return store.Key{}, err
+	}
+	if len(public) != len(k.PublicKey) {
+		return store.Key{}, fmt.Errorf("a public key of %d bytes", len(public))
+	}
+	k.PublicKey = [48]byte(public)
+	k.Created, k.Updated = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
+	k.Status, err = store.ParseStatus(status)
+	return k, err
+}
+
+// rowser is a pool or a transaction.
+type rowser interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// stored is a key, with version 0 if there is none.
+func stored(ctx context.Context, q rowser, public [48]byte) (store.Key, error) {
+	rows, err := q.Query(ctx, "SELECT "+columns+" FROM containment_keys WHERE public_key = $1", public[:])
+	if err != nil {
+		return store.Key{}, err
+	}
+	k, err := pgx.CollectOneRow(rows, scan)
+	k.PublicKey = public
+	return k, none(err)
+}
+
+// Get implements store.Keys.
+func (k *Keys) Get(ctx context.Context, public [48]byte) (store.Key, error) {
+	got, err := stored(ctx, k.pool, public)
+	switch {
+	case err != nil:
+		return store.Key{}, unavailable(err)
+	case got.Version == 0:
+		return store.Key{}, fmt.Errorf("%w: key %s", store.ErrNotFound, store.Short(public))
+	}
+	return got, nil
+}
+
+// Put implements store.Keys.
+func (k *Keys) Put(ctx context.Context, key store.Key) error {
+	if err := key.Check(); err != nil {
+		return err
+	}
+	return k.change(ctx, key.PublicKey, func(store.Key) (store.Key, error) { return key, nil })
+}
+
+// Delete implements store.Keys.
+func (k *Keys) Delete(ctx context.Context, public [48]byte, version uint64) error {
+	now := time.Now()
+	return k.change(ctx, public, func(stored store.Key) (store.Key, error) { return stored.Tombstone(version, now) })
+}
+
+// change makes one change: what next makes of the stored key, unless that is done already. The number of the change comes from one
+// row, and whoever has it keeps the row until the commit: so changes are committed in the order of their numbers, and a reader that
+// sees one sees all before it. A sequence would give numbers that are committed in any order, and a reader would pass over some.
+func (k *Keys) change(ctx context.Context, public [48]byte, next func(stored store.Key) (store.Key, error)) error {
+	return k.write(ctx, func(tx pgx.Tx) error {
+		var n int64
+		if err := tx.QueryRow(ctx, "UPDATE containment_keys_changes SET last = last + 1 RETURNING last").Scan(&n); err != nil {
+			return err
+		}
+		before, err := stored(ctx, tx, public) // by the lock, nobody changes it until the commit
+		if err != nil {
+			return err
+		}
+		to, err := next(before)
+		if err != nil {
+			return err
+		}
+		switch done, err := to.Follow(before); {
+		case done:
+			return errDone
+		case err != nil:
+			return err
+		}
+		if to.Body == nil {
+			to.Body = []byte{} // nil is NULL
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO containment_keys (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (public_key) DO UPDATE SET version = excluded.version, status = excluded.status, changed = excluded.changed,
+	body = excluded.body, created = excluded.created, updated = excluded.updated`,
+			public[:], int64(to.Version), to.Status.String(), n, to.Body, to.Created.UnixMilli(), to.Updated.UnixMilli())
+		return err
+	})
+}
+
+// Load implements store.Keys. One statement reads all, since it sees one moment; more readers would not be faster.
+func (k *Keys) Load(ctx context.Context, statuses []store.Status, _ int, yield func(store.Key) error) (store.Cursor, error) {
+	if err := store.CheckStatuses(statuses); err != nil {
+		return 0, err
+	}
+	names := make([]string, len(statuses))
+	for i, s := range statuses {
+		names[i] = s.String()
+	}
+	last, err := k.last(ctx)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := k.list(ctx, "WHERE status = ANY ($1)", names)
+	if err != nil {
+		return 0, err
+	}
+	for _, key := range keys {
+		if err := yield(key); err != nil {
+			return 0, err
+		}
+	}
+	return store.Cursor(last), nil
+}
+
+// pageSize is the most keys that one call of Changes tells.
+const pageSize = 1000
+
+// Changes implements store.Keys. What it lists is of a later moment than the last change's number, and so holds all up to that.
+func (k *Keys) Changes(ctx context.Context, after store.Cursor) ([]store.Key, store.Cursor, error) {
+	last, err := k.last(ctx)
+	switch {
+	case err != nil:
+		return nil, after, err
+	case uint64(after) > last: // a standby that had not heard of all became the primary, or the database was restored
+		return nil, after, fmt.Errorf("%w: change %d is not made yet, the last one is %d", store.ErrCursor, after, last)
+	case uint64(after) == last:
+		return nil, after, nil
+	}
+	keys, err := k.list(ctx, fmt.Sprintf("WHERE changed > $1 ORDER BY changed LIMIT %d", pageSize), int64(after))
+	if err != nil {
+		return nil, after, err
+	}
+	if n := len(keys); n > 0 {
+		last = max(last, keys[n-1].Changed)
+		if n == pageSize {
+			last = keys[n-1].Changed
+		}
+	}
+	return keys, store.Cursor(last), nil
+}
+
+// last is the number of the last change.
+func (k *Keys) last(ctx context.Context) (n uint64, err error) {
+	if err := k.pool.QueryRow(ctx, "SELECT last FROM containment_keys_changes").Scan(&n); err != nil {
+		return 0, unavailable(err)
+	}
+	return n, nil
+}
+
+func (k *Keys) list(ctx context.Context, where string, argument any) ([]store.Key, error) {
+	rows, err := k.pool.Query(ctx, "SELECT "+columns+" FROM containment_keys "+where, argument)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	keys, err := pgx.CollectRows(rows, scan)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return keys, nil
+}

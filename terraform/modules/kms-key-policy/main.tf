@@ -1,0 +1,93 @@
+# The policy of a KMS key that opens its ciphertexts for one enclave only. There is no provider and no resource here: the policy is text,
+# for the key of whatever configuration, account and administrator.
+#
+# There is no statement for the account's root on purpose. It would hand the key to the identity policies of the account, and with them to
+# everybody who may write those.
+
+locals {
+  # Lower case, as KMS has them, and without regard to case, as AWS writes its examples. All must match; of a list one must.
+  measured = merge(
+    { "kms:RecipientAttestation:PCR8" = [for v in var.pcr8_list : lower(v)] },
+    length(var.pcr0_list) == 0 ? {} : { "kms:RecipientAttestation:ImageSha384" = [for v in var.pcr0_list : lower(v)] },
+    var.pcr3 == null ? {} : { "kms:RecipientAttestation:PCR3" = [lower(var.pcr3)] },
+  )
+
+  administrate = {
+    Sid       = "AdministerWithoutUse"
+    Effect    = "Allow"
+    Principal = { AWS = var.key_administrator_arns }
+    Action = [
+      "kms:CancelKeyDeletion",
+      "kms:CreateAlias",
+      "kms:DeleteAlias",
+      "kms:DescribeKey",
+      "kms:DisableKey",
+      "kms:DisableKeyRotation",
+      "kms:EnableKey",
+      "kms:EnableKeyRotation",
+      "kms:GetKeyPolicy",
+      "kms:GetKeyRotationStatus",
+      "kms:ListGrants",
+      "kms:ListKeyPolicies",
+      "kms:ListResourceTags",
+      "kms:PutKeyPolicy",
+      "kms:RevokeGrant",
+      "kms:ScheduleKeyDeletion",
+      "kms:TagResource",
+      "kms:UntagResource",
+      "kms:UpdateAlias",
+      "kms:UpdateKeyDescription",
+    ]
+    Resource = "*"
+  }
+
+  describe = {
+    Sid       = "EnclaveDescribes"
+    Effect    = "Allow"
+    Principal = { AWS = var.enclave_role_arns }
+    Action    = ["kms:DescribeKey"]
+    Resource  = "*"
+  }
+
+  decrypt = {
+    Sid       = "EnclaveDecryptsAttested"
+    Effect    = "Allow"
+    Principal = { AWS = var.enclave_role_arns }
+    Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Resource  = "*"
+    Condition = { StringEqualsIgnoreCase = local.measured }
+  }
+
+  encrypt = {
+    Sid       = "EnclaveEncrypts"
+    Effect    = "Allow"
+    Principal = { AWS = var.enclave_role_arns }
+    Action    = ["kms:Encrypt"]
+    Resource  = "*"
+  }
+
+  # A request without a document, or with another enclave's, is refused whatever else would allow it: a statement that is added later, or a
+  # grant, which no condition of an Allow concerns. The negated operator matches where the register is absent.
+  refuse = [for key, values in local.measured : {
+    Sid       = "NobodyElse${replace(reverse(split(":", key))[0], "Sha384", "")}"
+    Effect    = "Deny"
+    Principal = { AWS = "*" }
+    Action = [
+      "kms:Decrypt",
+      "kms:DeriveSharedSecret",
+      "kms:GenerateDataKey",
+      "kms:GenerateDataKeyPair",
+      "kms:GenerateDataKeyPairWithoutPlaintext",
+      "kms:GenerateDataKeyWithoutPlaintext",
+      "kms:ReEncryptFrom",
+    ]
+    Resource  = "*"
+    Condition = { StringNotEqualsIgnoreCase = { (key) = values } }
+  }]
+
+  statements = concat(
+    [local.administrate, local.describe, local.decrypt],
+    [for s in [local.encrypt] : s if var.allow_encrypt],
+    local.refuse,
+  )
+}

@@ -1,0 +1,6 @@
+# Every image that one of two certificates signed.
+account_id             = "111122223333"
+enclave_role_arns      = ["arn:aws:iam::111122223333:role/validators/signer", "arn:aws:iam::111122223333:role/standby"]
+key_administrator_arns = ["arn:aws:iam::111122223333:role/key-admin"]
+pcr8_list              = ["888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888", "999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999"]
+pcr0_list              = []
