@@ -14,7 +14,7 @@ import (
 type Key struct {
 	secret.Redacted
 	scalar *bls.SecretKey
-	source Source // set by Replace, before others see the key
+	source Source // set by the keystore, before others see the key
 }
 
 // NewKey takes a secret key over: the keystore wipes it.

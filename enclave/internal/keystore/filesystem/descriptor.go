@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -171,9 +172,9 @@ func (l *locked) read() (text, password []byte, err error) {
 	return text, password, nil
 }
 
-// decrypt opens what read returned.
-func (l *locked) decrypt(text, password []byte) (*bls.SecretKey, error) {
-	key, err := decrypt(text, bytes.TrimRight(password, "\r\n"))
+// open decrypts what read returned.
+func (l *locked) open(ctx context.Context, memory *KDFMemory, text, password []byte) (*bls.SecretKey, error) {
+	key, err := OpenKeystore(ctx, memory, text, bytes.TrimRight(password, "\r\n"))
 	if errors.Is(err, errPassword) {
 		return nil, fmt.Errorf("keystore %s: %w in %s", l.keystoreFile, err, l.passwordFile)
 	}

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"bytes"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/pbkdf2"
@@ -19,11 +20,11 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 )
 
-// What a keystore may ask of us. Usual are n=262144, r=8, p=1, which is 256 MiB, and c=262144.
+// What a keystore may ask of us. Usual are n=262144, r=8, p=1, whose work is 1<<21, and c=262144. Work bounds memory too, to
+// 10 GiB; what this machine can give of that, [KDFMemory] says.
 const (
-	maxScryptMemory = 512 << 20 // bytes: 128 n r
-	maxScryptWork   = 1 << 25   // n r p
-	maxPBKDF2Rounds = 1 << 24
+	maxScryptWork   = 1 << 25 // n r p: some fifteen seconds
+	maxPBKDF2Rounds = 1 << 24 // some four seconds
 	maxSalt         = 1 << 10 // bytes
 )
 
@@ -93,14 +94,15 @@ func parseKeystore(text []byte) (*document, error) {
 	return doc, nil
 }
 
-// decrypt opens a keystore and checks that the key belongs to its pubkey field, if there is one. The password stays
-// the caller's.
-func decrypt(text, password []byte) (*bls.SecretKey, error) {
+// OpenKeystore decrypts an EIP-2335 keystore, and checks that the key belongs to its pubkey field if there is one. It waits for
+// memory until ctx ends; what has begun is brought to its end. text and password stay the caller's.
+func OpenKeystore(ctx context.Context, memory *KDFMemory, text, password []byte) (*bls.SecretKey, error) {
 	doc, err := parseKeystore(text)
 	if err != nil {
 		return nil, err
 	}
-	derived, err := doc.Crypto.KDF.Params.derive(doc.Crypto.KDF.Function, password)
+	kdf := &doc.Crypto.KDF
+	derived, err := memory.run(ctx, kdf.Params.memory(kdf.Function), func() ([]byte, error) { return kdf.Params.derive(kdf.Function, password) })
 	if err != nil {
 		return nil, err
 	}
@@ -156,10 +158,8 @@ func (p *kdfParams) check(function string) error {
 		switch {
 		case p.N < 2 || p.N&(p.N-1) != 0 || p.R < 1 || p.P < 1:
 			return fmt.Errorf("%s: scrypt with n=%d r=%d p=%d: n must be a power of two, r and p at least 1", at, p.N, p.R, p.P)
-		case p.N > maxScryptMemory/128/p.R:
-			return fmt.Errorf("%s: scrypt with n=%d r=%d needs more than %d MiB of memory", at, p.N, p.R, maxScryptMemory>>20)
-		case p.P > maxScryptWork/p.N/p.R:
-			return fmt.Errorf("%s: scrypt with n=%d r=%d p=%d takes too long", at, p.N, p.R, p.P)
+		case p.N > maxScryptWork/p.R || p.P > maxScryptWork/p.N/p.R:
+			return fmt.Errorf("%s: scrypt with n=%d r=%d p=%d takes too long, the most for their product is %d", at, p.N, p.R, p.P, maxScryptWork)
 		}
 	case "pbkdf2":
 		switch {
@@ -174,6 +174,15 @@ func (p *kdfParams) check(function string) error {
 		return errors.New("crypto.kdf.function is neither scrypt nor pbkdf2")
 	}
 	return nil
+}
+
+// memory is what derive allocates, in bytes. Scrypt has a table of n blocks of 128 r bytes, room to mix two of them, and p blocks
+// that go through the table one after the other (RFC 7914, section 6); so a large p takes memory as well.
+func (p *kdfParams) memory(function string) int64 {
+	if function != "scrypt" {
+		return 0 // to speak of
+	}
+	return 128 * int64(p.R) * (int64(p.N) + 2 + int64(p.P))
 }
 
 // derive makes derivedSize bytes from a password. The parameters have been checked.

@@ -14,6 +14,12 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 )
 
+// open is OpenKeystore where memory is no matter.
+func open(t *testing.T, text, password []byte) (*bls.SecretKey, error) {
+	t.Helper()
+	return OpenKeystore(t.Context(), NewKDFMemory(100, 1<<30), text, password)
+}
+
 // The test vectors of EIP-2335, in testdata as published there.
 const (
 	eipPassword = "𝔱𝔢𝔰𝔱𝔭𝔞𝔰𝔰𝔴𝔬𝔯𝔡🔑"
@@ -46,14 +52,14 @@ func TestVectorsOfTheEIP(t *testing.T) {
 	for _, name := range []string{"eip2335-scrypt", "eip2335-pbkdf2"} {
 		t.Run(name, func(t *testing.T) {
 			text := eipVector(t, name)
-			key, err := decrypt(text, []byte(eipPassword))
+			key, err := open(t, text, []byte(eipPassword))
 			if err != nil {
 				t.Fatal(err)
 			}
 			checkSecret(t, key, eipSecret)
 		})
 	}
-	if key, err := decrypt(eipVector(t, "eip2335-pbkdf2"), []byte("testpassword")); !errors.Is(err, errPassword) || key != nil {
+	if key, err := open(t, eipVector(t, "eip2335-pbkdf2"), []byte("testpassword")); !errors.Is(err, errPassword) || key != nil {
 		t.Errorf("another password: %v", err)
 	}
 }
@@ -98,7 +104,7 @@ func TestAgainstAnotherImplementation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := decrypt(theirs, []byte(password))
+		opened, err := open(t, theirs, []byte(password))
 		if err != nil {
 			t.Fatalf("%s: we cannot read theirs: %v", kdf, err)
 		}
@@ -139,7 +145,7 @@ func light(t *testing.T, change func(doc, kdf map[string]any)) []byte {
 	return text
 }
 
-func TestDecryptRefuses(t *testing.T) {
+func TestOpenKeystoreRefuses(t *testing.T) {
 	kdfParams := func(function string, params map[string]any) func(doc, kdf map[string]any) {
 		return func(_, kdf map[string]any) {
 			kdf["function"] = function
@@ -177,8 +183,12 @@ func TestDecryptRefuses(t *testing.T) {
 		{"long dklen", kdfParams("pbkdf2", map[string]any{"dklen": 1 << 40}), "dklen is 1099511627776, want 32"},
 		{"long salt", kdfParams("pbkdf2", map[string]any{"salt": strings.Repeat("00", maxSalt+1)}), "salt has 1025 bytes, more than 1024"},
 		{"number too large", kdfParams("pbkdf2", map[string]any{"c": 1e30}), "field crypto.kdf.params.c has the wrong type"},
-		{"scrypt memory", kdfParams("scrypt", map[string]any{"n": 1 << 30, "r": 8, "p": 1}), "scrypt with n=1073741824 r=8 needs more than 512 MiB of memory"},
-		{"scrypt memory by r", kdfParams("scrypt", map[string]any{"n": 2, "r": 1 << 40, "p": 1}), "r=1099511627776 needs more than 512 MiB of memory"},
+		{"scrypt memory", kdfParams("scrypt", map[string]any{"n": 1 << 21, "r": 8, "p": 1}), "key derivation needs 2048 MiB of memory, and all together may take 1024 MiB"},
+		{"scrypt memory by r", kdfParams("scrypt", map[string]any{"n": 2, "r": 1 << 24, "p": 1}), "key derivation needs 10240 MiB of memory"},
+		{"scrypt memory by p", kdfParams("scrypt", map[string]any{"n": 2, "r": 1, "p": 1 << 24}), "key derivation needs 2048 MiB of memory"},
+		{"scrypt time by n", kdfParams("scrypt", map[string]any{"n": 1 << 23, "r": 8, "p": 1}), "n=8388608 r=8 p=1 takes too long, the most for their product is 33554432"},
+		{"scrypt time by r", kdfParams("scrypt", map[string]any{"n": 2, "r": 1 << 40, "p": 1}), "r=1099511627776 p=1 takes too long"},
+		{"scrypt time beyond numbers", kdfParams("scrypt", map[string]any{"n": 1 << 62, "r": 1 << 62, "p": 1 << 62}), "takes too long"},
 		{"scrypt time", kdfParams("scrypt", map[string]any{"n": 1 << 18, "r": 8, "p": 1 << 20}), "p=1048576 takes too long"},
 		{"scrypt n", kdfParams("scrypt", map[string]any{"n": 1000, "r": 8, "p": 1}), "scrypt with n=1000 r=8 p=1: n must be a power of two"},
 		{"scrypt negative", kdfParams("scrypt", map[string]any{"n": -2, "r": -8, "p": -1}), "n must be a power of two"},
@@ -187,7 +197,7 @@ func TestDecryptRefuses(t *testing.T) {
 		{"pubkey is none", func(doc, _ map[string]any) { doc["pubkey"] = "0x" }, "field pubkey: public key is not 96 hexadecimal digits"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			key, err := decrypt(light(t, tc.change), []byte("password"))
+			key, err := open(t, light(t, tc.change), []byte("password"))
 			if err == nil || !strings.Contains(err.Error(), tc.words) {
 				t.Errorf("error %v, want %q", err, tc.words)
 			}
@@ -196,10 +206,10 @@ func TestDecryptRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := decrypt([]byte(`{"crypto": hunter2}`), nil); err == nil || err.Error() != "not valid JSON at byte 12" {
+	if _, err := open(t, []byte(`{"crypto": hunter2}`), nil); err == nil || err.Error() != "not valid JSON at byte 12" {
 		t.Errorf("not JSON: %v", err)
 	}
-	if _, err := decrypt(light(t, func(doc, _ map[string]any) { delete(doc, "pubkey") }), []byte("password")); err != nil {
+	if _, err := open(t, light(t, func(doc, _ map[string]any) { delete(doc, "pubkey") }), []byte("password")); err != nil {
 		t.Errorf("pubkey is optional: %v", err)
 	}
 }
@@ -224,17 +234,17 @@ func FuzzKeystore(f *testing.F) {
 			return
 		}
 		p := doc.Crypto.KDF.Params
-		work, memory, most := p.C, 0, maxPBKDF2Rounds
+		work, most := p.C, maxPBKDF2Rounds
 		if doc.Crypto.KDF.Function == "scrypt" {
-			work, memory, most = p.N*p.R*p.P, 128*p.N*p.R, maxScryptWork
+			work, most = p.N*p.R*p.P, maxScryptWork
 		}
-		if work > most || memory > maxScryptMemory {
-			t.Fatalf("unbounded work: %+v", p)
+		if memory := p.memory(doc.Crypto.KDF.Function); work > most || memory < 0 || memory > 10<<30 {
+			t.Fatalf("unbounded work: %+v, %d bytes", p, memory)
 		}
 		if work > 1<<12 {
 			return
 		}
-		key, err := decrypt(text, []byte("password"))
+		key, err := open(t, text, []byte("password"))
 		if (key == nil) == (err == nil) {
 			t.Fatalf("key %v, error %v", key, err)
 		}

@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
@@ -20,6 +21,13 @@ type entry struct {
 
 // read reads the descriptor, and with it a raw key.
 func (l *Loader) read(e *entry) {
+	l.parse(e)
+	if e.locked == nil {
+		l.progress.done(e.err)
+	}
+}
+
+func (l *Loader) parse(e *entry) {
 	text, err := readFile(e.path, maxDescriptor)
 	if err != nil {
 		e.err = err
@@ -39,10 +47,11 @@ func (l *Loader) read(e *entry) {
 }
 
 // unlock opens the keystore, if the descriptor named one.
-func (l *Loader) unlock(e *entry) {
+func (l *Loader) unlock(ctx context.Context, e *entry) {
 	if e.locked == nil {
 		return
 	}
+	defer func() { l.progress.done(e.err) }()
 	files := e.locked
 	e.locked = nil
 	text, password, err := files.read()
@@ -51,7 +60,7 @@ func (l *Loader) unlock(e *entry) {
 		return
 	}
 	defer clear(password)
-	l.open(e, l.mark.of(text, password), func() (*bls.SecretKey, error) { return files.decrypt(text, password) })
+	l.open(e, l.mark.of(text, password), func() (*bls.SecretKey, error) { return files.open(ctx, l.options.Memory, text, password) })
 }
 
 // open takes the key that the descriptor gave before if its files are the same, and else makes it.

@@ -22,11 +22,13 @@ type Options struct {
 	// Paths are directories. Each .yaml or .yml file directly in them is a descriptor of one key; hidden files are
 	// passed over.
 	Paths []string
-	// KeystoreConcurrency is how many keystores are decrypted at once, at least 1. Decryption takes a CPU and
-	// up to maxScryptMemory each, so no more than there are CPUs are under way.
+	// KeystoreConcurrency is how many keystores are decrypted at once, at least 1. Each takes a CPU, so no more than there are
+	// CPUs are under way, and no more than Memory has room for.
 	KeystoreConcurrency int
 	// RawConcurrency is how many descriptors, which hold the raw keys, are read at once; at least 1.
 	RawConcurrency int
+	// Memory is what decrypting keystores takes. It is required, and may be shared.
+	Memory *KDFMemory
 }
 
 // FileError says why a descriptor gave no key.
@@ -41,14 +43,18 @@ func (e FileError) Error() string { return e.Path + ": " + e.Err.Error() }
 
 func (e FileError) Unwrap() error { return e.Err }
 
-// Loader reads the keys again and again, and decrypts only what has changed. It is not safe for concurrent use.
+// Loader reads the keys again and again, and decrypts only what has changed. But for Progress it is not safe for concurrent use.
 type Loader struct {
-	options Options
-	held    func(bls.PublicKey) (*keystore.Key, bool)
-	mark    marker
-	seen    map[string]seen // by the descriptor's path, as of the last Load
-	again   bool            // a Load has ended well: keys are in use
+	options  Options
+	held     func(bls.PublicKey) (*keystore.Key, bool)
+	mark     marker
+	seen     map[string]seen // by the descriptor's path, as of the last Load
+	again    bool            // a Load has ended well: keys are in use
+	progress tally
 }
+
+// Progress is how far the Load is that runs now, or else ran last. It is safe for concurrent use.
+func (l *Loader) Progress() Progress { return l.progress.look() }
 
 // seen is what a descriptor gave when it was last read without an error.
 type seen struct {
@@ -67,10 +73,12 @@ func NewLoader(o Options, held func(bls.PublicKey) (*keystore.Key, bool)) *Loade
 // result and does not hold the others back; of two files for one key the first in the order of their paths counts. The error is
 // for the whole: a directory that cannot be read, or ctx ended. Then there are no keys, and nothing has changed.
 func (l *Loader) Load(ctx context.Context) ([]*keystore.Key, []FileError, error) {
+	l.progress.begin(0)
 	paths, err := scan(l.options.Paths)
 	if err != nil {
 		return nil, nil, err
 	}
+	l.progress.begin(len(paths))
 	entries := make([]entry, len(paths))
 	for i, path := range paths {
 		entries[i].path = path
@@ -82,7 +90,8 @@ func (l *Loader) Load(ctx context.Context) ([]*keystore.Key, []FileError, error)
 	}
 	err = each(ctx, entries, raw, l.read)
 	if err == nil {
-		err = each(ctx, entries, locked, l.unlock)
+		l.progress.beginKeystores()
+		err = each(ctx, entries, locked, func(e *entry) { l.unlock(ctx, e) })
 	}
 	if err != nil {
 		for _, e := range entries {

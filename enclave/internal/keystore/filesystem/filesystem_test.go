@@ -54,7 +54,7 @@ func digits(t *testing.T, key *bls.SecretKey) (s string) {
 
 // loader reads for the first time: nothing is held.
 func loader(dirs ...string) *filesystem.Loader {
-	return filesystem.NewLoader(filesystem.Options{Paths: dirs, KeystoreConcurrency: 4, RawConcurrency: 4},
+	return filesystem.NewLoader(filesystem.Options{Paths: dirs, KeystoreConcurrency: 4, RawConcurrency: 4, Memory: filesystem.NewKDFMemory(100, 1<<30)},
 		func(bls.PublicKey) (*keystore.Key, bool) { return nil, false })
 }
 
@@ -257,6 +257,49 @@ func TestLoadEndsWithItsContext(t *testing.T) {
 	keys, _, err := loader(dir).Load(ctx)
 	if !errors.Is(err, context.Canceled) || keys != nil {
 		t.Errorf("%d keys, %v", len(keys), err)
+	}
+}
+
+// TestProgressOfALoad counts every descriptor once, whatever becomes of it, and begins anew with each Load.
+func TestProgressOfALoad(t *testing.T) {
+	dir := t.TempDir()
+	must(t, filesystem.WriteRaw(dir, newKey(t, 1)))
+	must(t, filesystem.WriteKeystore(dir, newKey(t, 2), []byte("password"), filesystem.LightRounds))
+	must(t, filesystem.WriteKeystore(dir, newKey(t, 3), []byte("password"), filesystem.LightRounds))
+	write(t, filepath.Join(dir, fileName(newKey(t, 3))+".password"), "another")
+	write(t, filepath.Join(dir, "bad.yaml"), "type: file-raw")
+	l := loader(dir)
+	for range 2 {
+		if _, _, err := l.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(filesystem.Progress{Total: 4, Done: 4, Failed: 2}, l.Progress()); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestAKeystoreThatNeedsTooMuch memory is refused by its name, and its neighbours load.
+func TestAKeystoreThatNeedsTooMuch(t *testing.T) {
+	dir := t.TempDir()
+	must(t, filesystem.WriteKeystore(dir, newKey(t, 1), []byte("password"), filesystem.LightRounds))
+	text, err := os.ReadFile(filepath.Join("testdata", "eip2335-scrypt.json"))
+	must(t, err)
+	write(t, filepath.Join(dir, "large.json"), string(text))
+	write(t, filepath.Join(dir, "large.password"), "password")
+	write(t, filepath.Join(dir, "large.yaml"), "type: file-keystore\nkeyType: BLS\nkeystoreFile: large.json\nkeystorePasswordFile: large.password\n")
+	l := filesystem.NewLoader(filesystem.Options{
+		Paths: []string{dir}, KeystoreConcurrency: 2, RawConcurrency: 2, Memory: filesystem.NewKDFMemory(25, 512<<20),
+	}, func(bls.PublicKey) (*keystore.Key, bool) { return nil, false })
+	keys, failures, err := l.Load(t.Context())
+	must(t, err)
+	if len(keys) != 1 || len(failures) != 1 {
+		t.Fatalf("%d keys, failures %v", len(keys), failures)
+	}
+	want := filepath.Join(dir, "large.yaml") + ": keystore " + filepath.Join(dir, "large.json") + ": its key derivation needs 256 MiB of memory, " +
+		"and all together may take 128 MiB: that is key_sources.filesystem.kdf_memory_percent (25) of 512 MiB"
+	if got := failures[0].Error(); got != want {
+		t.Errorf("error %q\nwant  %q", got, want)
 	}
 }
 

@@ -25,7 +25,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, dir: t.TempDir(), keys: keystore.New()}
-	r.loader = filesystem.NewLoader(filesystem.Options{Paths: []string{r.dir}, KeystoreConcurrency: 2, RawConcurrency: 2},
+	r.loader = filesystem.NewLoader(filesystem.Options{Paths: []string{r.dir}, KeystoreConcurrency: 2, RawConcurrency: 2, Memory: filesystem.NewKDFMemory(100, 1<<30)},
 		func(public bls.PublicKey) (*keystore.Key, bool) { return r.keys.Held(keystore.Filesystem, public) })
 	return r
 }

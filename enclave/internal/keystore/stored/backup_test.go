@@ -1,0 +1,149 @@
+package stored_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store/storetest"
+)
+
+// exported are all items of a replica.
+func exported(t *testing.T, r *replica) (items []store.Key) {
+	t.Helper()
+	for item, err := range r.Export(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+// TestRestore: what a table had comes into another of each kind, with its versions, while the chamber is sealed, also in two tries.
+func TestRestore(t *testing.T) {
+	chamber := newSealer(t)
+	source := newReplica(t, new(storetest.Keys), chamber)
+	mustImport(t, source, activeKeys(t, 0, 6))
+	for _, status := range []store.Status{store.Inactive, store.Active, store.Inactive, store.Active, store.Inactive} {
+		if err := source.SetStatus(t.Context(), public(t, 0), status); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(source.SetStatus(t.Context(), public(t, 1), store.Inactive), source.SetStatus(t.Context(), public(t, 1), store.Active),
+		source.Delete(t.Context(), public(t, 2))); err != nil {
+		t.Fatal(err)
+	}
+	items := exported(t, source)
+	if len(items) != 5 || !slices.IsSortedFunc(items, func(a, b store.Key) int { return slices.Compare(a.PublicKey[:], b.PublicKey[:]) }) {
+		t.Fatalf("%d items are exported, or not sorted", len(items))
+	}
+	for name, fresh := range stores() {
+		t.Run(name, func(t *testing.T) {
+			table := &hostile{Keys: fresh(t)()}
+			chamber.close(true)
+			r := newReplica(t, table, chamber)
+			restore := func() (err error) {
+				for _, item := range items {
+					err = errors.Join(err, r.Restore(t.Context(), item))
+				}
+				return err
+			}
+			table.set(func(h *hostile) { h.writes, h.full = 4, store.ErrUnavailable })
+			if err := restore(); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("the table goes away: %v", err)
+			}
+			table.set(func(h *hostile) { h.full = nil })
+			if err := errors.Join(restore(), restore()); err != nil { // goes on, and may be done again
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(items, exported(t, r), cmpopts.IgnoreFields(store.Key{}, "Changed", "Created", "Updated")); diff != "" {
+				t.Error(diff)
+			}
+			chamber.close(false)
+			r.load(t)
+			if got := loadedOf(t, r, 6); !slices.Equal(got, []int{1, 3, 4, 5}) || r.Status().Unusable != 0 {
+				t.Errorf("%v sign", got)
+			}
+			if err := r.SetStatus(t.Context(), public(t, 0), store.Active); err != nil { // goes on from its version
+				t.Error(err)
+			}
+			if err := r.Restore(t.Context(), get(t, source.table, public(t, 0))); !errors.Is(err, store.ErrConflict) {
+				t.Errorf("over a newer one: %v", err)
+			}
+			if err := r.Delete(t.Context(), public(t, 1)); err != nil {
+				t.Error(err)
+			}
+			if err := r.Restore(t.Context(), get(t, source.table, public(t, 1))); !errors.Is(err, store.ErrConflict) {
+				t.Errorf("over a deleted one: %v", err)
+			}
+		})
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	r := newReplica(t, new(storetest.Keys), newSealer(t))
+	good := store.Key{PublicKey: public(t, 0), Version: 1, Status: store.Active, Body: []byte("sealed")}
+	for name, change := range map[string]func(k *store.Key){
+		"version 0":          func(k *store.Key) { k.Version = 0 },
+		"a version too high": func(k *store.Key) { k.Version = 1001 },
+		"a deleted one":      func(k *store.Key) { k.Status = store.Deleted },
+		"without a body":     func(k *store.Key) { k.Body = nil },
+		"a body too long":    func(k *store.Key) { k.Body = make([]byte, store.MaxKeyBody+1) },
+	} {
+		bad := good
+		change(&bad)
+		if err := r.Restore(t.Context(), bad); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if items := exported(t, r); len(items) != 0 {
+		t.Errorf("%d items were stored", len(items))
+	}
+	mustImport(t, r, activeKeys(t, 1, 3))
+	if err := r.Delete(t.Context(), public(t, 2)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < 3; n++ {
+		there, newer := get(t, r.table, public(t, n)), good
+		newer.PublicKey, newer.Version = there.PublicKey, 4
+		if err := r.Restore(t.Context(), newer); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("over one that is no part of a restore: %v", err)
+		}
+		if diff := cmp.Diff(there, get(t, r.table, public(t, n))); diff != "" {
+			t.Error(diff)
+		}
+	}
+	good.Version = 1000
+	if err := r.Restore(t.Context(), good); err != nil {
+		t.Errorf("the highest version: %v", err)
+	}
+}
+
+func TestExportFails(t *testing.T) {
+	table := &hostile{Keys: new(storetest.Keys)}
+	r := newReplica(t, table, newSealer(t))
+	mustImport(t, r, activeKeys(t, 0, 3))
+	for _, err := range r.Export(t.Context()) { // who stops early is not called again
+		if err != nil {
+			t.Error(err)
+		}
+		break
+	}
+	table.set(func(h *hostile) { h.fault = fmt.Errorf("%w: nobody answers", store.ErrUnavailable) })
+	n := 0
+	for item, err := range r.Export(context.Background()) {
+		if n++; !errors.Is(err, store.ErrUnavailable) || item.Version != 0 {
+			t.Errorf("%+v, %v", item, err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d items", n)
+	}
+}

@@ -1,0 +1,235 @@
+package stored
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
+)
+
+// Key is a validator key to be stored.
+type Key struct {
+	Secret *bls.SecretKey // stays the caller's
+	Status store.Status   // active or inactive
+	// Backup is kept beside the key, sealed with it, at most MaxBackup bytes: such as the mnemonic that the key came from, encrypted to
+	// somebody who is not here. May be empty.
+	Backup []byte
+}
+
+// Outcome is what became of an imported key.
+type Outcome int
+
+const (
+	// Imported keys are stored, and loaded if their status is one that is.
+	Imported Outcome = iota + 1
+	// Duplicate keys were stored already, and are as they were.
+	Duplicate
+	// Failed keys were not stored, as far as is known; the error says why.
+	Failed
+)
+
+// Result is what became of an imported key.
+type Result struct {
+	PublicKey bls.PublicKey
+	Outcome   Outcome
+	Err       error // of Failed
+}
+
+// errStored is a key that is stored already.
+var errStored = errors.New("the key is stored already")
+
+// Import stores keys, each for itself, and returns what became of them, in their order. It is durable when it returns; this process has
+// loaded the keys then, others follow.
+func (s *Source) Import(ctx context.Context, keys []Key) []Result {
+	results, items := make([]Result, len(keys)), make([]store.Key, len(keys))
+	_ = each(context.WithoutCancel(ctx), len(keys), s.o.Readers, func(i int) error {
+		r := Result{PublicKey: keys[i].Secret.PublicKey(), Outcome: Imported}
+		item, err := s.importKey(ctx, keys[i])
+		switch {
+		case errors.Is(err, errStored):
+			r.Outcome = Duplicate
+		case err != nil:
+			r.Outcome, r.Err = Failed, fmt.Errorf("import key %s: %w", r.PublicKey.Short(), err)
+		}
+		results[i], items[i] = r, item
+		return nil
+	})
+	var written []store.Key
+	for i, r := range results {
+		if r.Outcome == Imported {
+			written = append(written, items[i])
+		}
+	}
+	_ = s.takeWritten(ctx, written) // they are stored: the next refresh has them
+	return results
+}
+
+func (s *Source) importKey(ctx context.Context, key Key) (store.Key, error) {
+	return s.change(ctx, key.Secret.PublicKey(), func(before store.Key) (store.Key, error) {
+		if before.Version > 0 && before.Status != store.Deleted {
+			if err := s.withItem(before, func([]byte, *bls.SecretKey) (bool, error) { return false, nil }); err != nil {
+				return store.Key{}, fmt.Errorf("an item is stored that is of no use; delete it first: %w", err)
+			}
+			return store.Key{}, errStored
+		}
+		now := time.Now()
+		next := store.Key{PublicKey: before.PublicKey, Version: before.Version + 1, Status: key.Status, Created: now, Updated: now}
+		if err := next.Check(); err != nil {
+			return store.Key{}, err
+		}
+		err := withPayload(key, func(payload []byte) (err error) {
+			next.Body, err = s.o.Sealer.Seal(role, nameOf(next), next.Version, payload)
+			return err
+		})
+		return next, err
+	})
+}
+
+// SetStatus makes a stored key active or inactive. It returns store.ErrNotFound for one that is not stored. When it returns nil, this
+// process signs with the key, or does not, accordingly; others follow.
+func (s *Source) SetStatus(ctx context.Context, public bls.PublicKey, status store.Status) error {
+	errSame := errors.New("it is so already")
+	item, err := s.change(ctx, public, func(before store.Key) (store.Key, error) {
+		if err := exists(before); err != nil {
+			return store.Key{}, err
+		}
+		if before.Status == status {
+			return before, errSame
+		}
+		return s.reseal(before, status)
+	})
+	if err == nil || errors.Is(err, errSame) {
+		err = s.takeWritten(ctx, []store.Key{item})
+	}
+	if err != nil {
+		return fmt.Errorf("make key %s %v: %w", public.Short(), status, err)
+	}
+	return nil
+}
+
+// Delete deletes a stored key, also one that cannot be opened. It returns store.ErrNotFound for one that is not stored. When it returns
+// nil, this process does not sign with it any more; others follow.
+func (s *Source) Delete(ctx context.Context, public bls.PublicKey) error {
+	item, err := s.deleteKey(ctx, public)
+	if err == nil {
+		err = s.takeWritten(ctx, []store.Key{item})
+	}
+	if err != nil {
+		return fmt.Errorf("delete key %s: %w", public.Short(), err)
+	}
+	return nil
+}
+
+func (s *Source) deleteKey(ctx context.Context, public [48]byte) (store.Key, error) {
+	return s.attempt(ctx, public, func(before store.Key) (store.Key, error) {
+		if err := exists(before); err != nil {
+			return store.Key{}, err
+		}
+		err := s.certain(func() error { return s.o.Keys.Delete(ctx, public, before.Version) })
+		return store.Key{PublicKey: public, Version: before.Version + 1, Status: store.Deleted}, err
+	})
+}
+
+// Backup returns what was stored beside a key, empty if nothing was.
+func (s *Source) Backup(ctx context.Context, public bls.PublicKey) (backup []byte, err error) {
+	item, err := s.stored(ctx, public)
+	if err == nil {
+		err = exists(item)
+	}
+	if err == nil {
+		err = s.withItem(item, func(payload []byte, _ *bls.SecretKey) (keep bool, err error) {
+			_, b, err := parsePayload(payload)
+			backup = bytes.Clone(b)
+			return false, err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("backup of key %s: %w", public.Short(), err)
+	}
+	return backup, nil
+}
+
+func exists(item store.Key) error {
+	if item.Version == 0 || item.Status == store.Deleted {
+		return store.ErrNotFound
+	}
+	return nil
+}
+
+// reseal makes the next version of an authentic item, with the same content and the master key of now.
+func (s *Source) reseal(before store.Key, status store.Status) (store.Key, error) {
+	next := before
+	next.Version, next.Status, next.Updated = before.Version+1, status, time.Now()
+	if err := next.Check(); err != nil {
+		return store.Key{}, err
+	}
+	err := s.withItem(before, func(payload []byte, _ *bls.SecretKey) (keep bool, err error) {
+		next.Body, err = s.o.Sealer.Seal(role, nameOf(next), next.Version, payload)
+		return false, err
+	})
+	return next, err
+}
+
+// change writes what next makes of the stored item, whose version is 0 if nothing is stored, and returns it. Next's item is returned also
+// with its error, which is the end.
+func (s *Source) change(ctx context.Context, public [48]byte, next func(before store.Key) (store.Key, error)) (store.Key, error) {
+	return s.attempt(ctx, public, func(before store.Key) (store.Key, error) {
+		to, err := next(before)
+		if err != nil {
+			return to, err
+		}
+		return to, s.certain(func() error { return s.o.Keys.Put(ctx, to) })
+	})
+}
+
+// attempts are made while other writers are first.
+const attempts = 16
+
+// attempt calls do with the stored item, and again as long as it returns an ErrConflict. What this process has seen is not written over
+// with something that follows from an older item.
+func (s *Source) attempt(ctx context.Context, public [48]byte, do func(before store.Key) (store.Key, error)) (item store.Key, err error) {
+	for range attempts {
+		before, err := s.stored(ctx, public)
+		if err != nil {
+			return store.Key{}, err
+		}
+		s.mu.Lock()
+		err = s.book.admits(before)
+		s.mu.Unlock()
+		if err != nil {
+			return store.Key{}, err
+		}
+		if item, err = do(before); !errors.Is(err, store.ErrConflict) {
+			return item, err
+		}
+	}
+	return store.Key{}, fmt.Errorf("%w: other writers were first, %d times", store.ErrConflict, attempts)
+}
+
+// certain sends a write, and the same again as long as nobody knows what became of it.
+func (*Source) certain(write func() error) (err error) {
+	for range 3 {
+		if err = write(); !errors.Is(err, store.ErrOutcomeUnknown) {
+			return err
+		}
+	}
+	return err
+}
+
+// takeWritten takes what this process has written, unless the source is dropped.
+func (s *Source) takeWritten(ctx context.Context, items []store.Key) error {
+	if len(items) == 0 {
+		return nil
+	}
+	err := s.during(ctx, func(ctx context.Context) error { return s.take(ctx, items, zapcore.InfoLevel) })
+	if errors.Is(err, ErrSealed) {
+		return nil
+	}
+	return err
+}
