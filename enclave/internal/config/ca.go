@@ -9,9 +9,20 @@ import (
 )
 
 // CAs are the certificates of ca_pem, nil if it is empty.
-func (a AntiSlashing) CAs() (*x509.CertPool, error) {
+func (a AntiSlashing) CAs() (*x509.CertPool, error) { return parseCAs(a.CAPEM) }
+
+// CAs are the certificates of ca_pem, nil if it is empty.
+func (s SignerState) CAs() (*x509.CertPool, error) { return parseCAs(s.CAPEM) }
+
+// CAs are the certificates of ca_pem, nil if it is empty.
+func (t StoredTable) CAs() (*x509.CertPool, error) { return parseCAs(t.CAPEM) }
+
+// CAs are the certificates of kms_ca_pem, nil if it is empty.
+func (c Chamber) CAs() (*x509.CertPool, error) { return parseCAs(c.KMSCAPEM) }
+
+func parseCAs(text string) (*x509.CertPool, error) {
 	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-	rest := strings.TrimSpace(a.CAPEM)
+	rest := strings.TrimSpace(text)
 	if rest == "" {
 		return nil, nil //nolint:nilnil // no pool means the system's, as in crypto/tls
 	}
@@ -33,4 +44,17 @@ func (a AntiSlashing) CAs() (*x509.CertPool, error) {
 		rest = strings.TrimSpace(after)
 	}
 	return pool, nil
+}
+
+func (c *checker) authorities() {
+	for _, section := range []struct{ key, pem string }{
+		{"chamber.kms_ca_pem", c.Chamber.KMSCAPEM},
+		{"signer_state.ca_pem", c.SignerState.CAPEM},
+		{"key_sources.dynamodb.ca_pem", c.KeySources.DynamoDB.CAPEM},
+		{"anti_slashing.ca_pem", c.AntiSlashing.CAPEM},
+	} {
+		if _, err := parseCAs(section.pem); err != nil {
+			c.refuse(section.key, nil, "%w", err)
+		}
+	}
 }

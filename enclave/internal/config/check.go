@@ -36,9 +36,11 @@ func (c *checker) all(p process) {
 	c.ports()
 	c.stores()
 	c.slashing()
+	c.chamber()
 	c.tls()
 	c.routes()
 	c.platform()
+	c.custody()
 	c.production(p)
 }
 
@@ -85,20 +87,16 @@ func (c *checker) ports() {
 	}
 }
 
-var (
-	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
-	tableARN = regexp.MustCompile(`^arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:[0-9]{12}:table/[A-Za-z0-9_.-]{3,255}$`)
-	table    = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
-)
-
+// stores checks what the sections say of databases and tables, each in the same way.
 func (c *checker) stores() {
-	state := c.SignerState
-	if state.Table != "" && !tableARN.MatchString(state.Table) && !table.MatchString(state.Table) {
-		c.refuse("signer_state.table", nil, "want the name or the ARN of a DynamoDB table")
+	for _, s := range c.servers() {
+		c.server(s)
 	}
-	if state.Backend == "dynamodb" && state.Table == "" {
-		c.refuse("signer_state.table", on("signer_state.backend"), "must be set: signer_state.backend dynamodb keeps its state there")
+	for _, t := range c.tables() {
+		c.table(t)
 	}
+	c.distinct()
+	c.authorities()
 }
 
 func (c *checker) tls() {
@@ -157,6 +155,8 @@ func (c *checker) routes() {
 	}
 }
 
+var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
+
 // platform holds the promises of tee.platform: what clients may conclude from an attestation document.
 func (c *checker) platform() {
 	platform := on("tee.platform")
@@ -180,40 +180,40 @@ func (c *checker) platform() {
 }
 
 func (c *checker) nitro(platform []string) {
-	switch c.SignerState.Backend {
-	case "":
-		c.refuse("signer_state.backend", platform, "must be set on tee.platform nitro, to dynamodb or postgres: the wrapped master key must outlive the enclave")
-	case "sqlite":
-		c.refuse("signer_state.backend", platform, "sqlite is refused on tee.platform nitro: an enclave has no disk; want dynamodb or postgres")
-	case "dynamodb":
-		if c.SignerState.Table != "" && !tableARN.MatchString(c.SignerState.Table) {
-			c.refuse("signer_state.table", platform, "must be the table's ARN on tee.platform nitro: a name alone does not say whose account it is in")
-		}
-	}
+	c.nitroCustody(platform)
 	c.nitroSlashing(platform)
+	for _, s := range c.servers() {
+		c.hidden(s, platform)
+	}
+	for _, t := range c.tables() {
+		c.owned(t, platform)
+	}
+	c.verified("on tee.platform nitro", platform)
 }
 
 func (c *checker) production(p process) {
 	if p.production && p.debug {
 		c.found.add(`environment "ENCLAVE_DEBUG"`, "", "refused together with PRODUCTION=true: a debug enclave shows its memory to the host")
 	}
-	if p.production && c.TEE.Platform == "simulated" {
+	if !p.production {
+		return
+	}
+	if c.TEE.Platform == "simulated" {
 		c.refuse("tee.platform", nil, "simulated is refused with PRODUCTION=true: it protects nothing")
 	}
-	if p.production {
-		c.productionSlashing()
+	if c.AntiSlashing.Backend == "noop" {
+		c.refuse("anti_slashing.backend", nil, "noop is refused with PRODUCTION=true: it records nothing, so that every vote can be made twice")
 	}
+	c.closedAPI("with PRODUCTION=true", nil)
+	c.verified("with PRODUCTION=true", nil)
 }
 
-// Warnings are sentences about what is allowed and dangerous, to be said loudly at start.
-func (c *Config) Warnings() []string {
-	var warnings []string
-	address, err := netip.ParseAddr(c.Server.ListenAddress)
-	if c.Auth.Mode == "open" && c.TEE.Platform == "none" && (err != nil || !address.Unmap().IsLoopback()) {
-		warnings = append(warnings, "server.listen_address "+c.Server.ListenAddress+" is not loopback and auth.mode is open: whoever reaches this address can ask for signatures of every key")
+// verified refuses databases and tables that could be anybody's.
+func (c *checker) verified(where string, because []string) {
+	for _, s := range c.servers() {
+		c.verifiedServer(s, where, because)
 	}
-	if c.Auth.Mode == "open" && c.TEE.Platform == "nitro" {
-		warnings = append(warnings, "auth.mode is open on tee.platform nitro: the parent, and whoever it forwards, can ask for signatures of every key")
+	for _, t := range c.tables() {
+		c.verifiedTable(t, where, because)
 	}
-	return append(warnings, c.slashingWarnings()...)
 }

@@ -53,8 +53,11 @@ func TestDefaults(t *testing.T) {
 		"metrics.listen_port":          {c.Metrics.ListenPort, uint16(3000)},
 		"log":                          {c.Log, Log{Level: "info", BufferLines: 10000}},
 		"auth.mode":                    {c.Auth.Mode, "open"},
-		"key_sources.filesystem":       {c.KeySources.Filesystem, Filesystem{Paths: []string{}, KeystoreLoadConcurrency: 128, RawLoadConcurrency: 128}},
-		"signer_state":                 {c.SignerState, SignerState{}},
+		"key_sources.filesystem":       {c.KeySources.Filesystem, Filesystem{Paths: []string{}, KeystoreLoadConcurrency: 128, RawLoadConcurrency: 128, KDFMemoryPercent: 25}},
+		"key_sources.dynamodb":         {c.KeySources.DynamoDB, StoredTable{StatusFilter: []string{"active"}, RefreshInterval: time.Second, MaxConcurrentReads: 16}},
+		"key_sources.database":         {c.KeySources.Database, StoredRows{StatusFilter: []string{"active"}, RefreshInterval: time.Second}},
+		"chamber":                      {c.Chamber, Chamber{KMSKeyARNs: []string{}, Wrap: "data_key", ShareCheckInterval: time.Hour}},
+		"signer_state":                 {c.SignerState, SignerState{PasswordSource: "url", RefreshInterval: time.Second}},
 		"anti_slashing":                {c.AntiSlashing, AntiSlashing{Backend: "noop", PoolSize: 8, Migrate: "auto", PasswordSource: "url", UnknownKeys: "allow", WriteTimeout: 5 * time.Second, MaxFutureEpochs: 1}},
 		"signing":                      {c.Signing, Signing{Wait: 4 * time.Second, CanaryKeys: []string{}}},
 		"tls": {c.TLS, TLS{
@@ -80,8 +83,8 @@ func TestDefaults(t *testing.T) {
 // TestSchema holds what the code relies on and the compiler cannot see.
 func TestSchema(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 69 {
-		t.Errorf("%d keys, want 69: update this test when a key comes or goes", len(keys))
+	if len(keys) != 98 {
+		t.Errorf("%d keys, want 98: update this test when a key comes or goes", len(keys))
 	}
 	seen := make(map[string]bool)
 	for _, k := range keys {
@@ -175,7 +178,8 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		case value == "":
 			value = k.Example
 		}
-		base := "anti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://u@h/d'}\nsigner_state: {table: tab}\n"
+		base := "anti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://u@h/d'}\n" +
+			"signer_state: {backend: dynamodb, table: 'arn:aws:dynamodb:eu-central-1:111122223333:table/state'}\nchamber: {kms_key_arns: ['" + keyA + "']}\n"
 		if strings.HasPrefix(k.Name, "custom_network.") {
 			base += customNetwork
 		} else {
@@ -232,8 +236,14 @@ func TestAWSRegion(t *testing.T) {
 		{"postgres", arn, "eu-west-1"},
 	} {
 		a := AntiSlashing{Backend: test.backend, Region: "eu-west-1", DynamoDB: DynamoDB{Table: test.table}}
-		if got := a.AWSRegion(); got != test.want {
-			t.Errorf("%s with %s: %q, want %q", test.backend, test.table, got, test.want)
+		s := SignerState{Backend: test.backend, Region: "eu-west-1", Table: test.table}
+		if a.AWSRegion() != test.want || s.AWSRegion() != test.want {
+			t.Errorf("%s with %s: %q and %q, want %q", test.backend, test.table, a.AWSRegion(), s.AWSRegion(), test.want)
+		}
+	}
+	for table, want := range map[string]string{arn: "eu-central-1", "slashing": "eu-west-1"} {
+		if got := (StoredTable{Region: "eu-west-1", Table: table}).AWSRegion(); got != want {
+			t.Errorf("stored keys in %s: %q, want %q", table, got, want)
 		}
 	}
 }

@@ -36,6 +36,10 @@ func TestHostileShapes(t *testing.T) {
 		"many forks":     "custom_network: {forks: [" + strings.Repeat("{},", size/4) + "]}",
 		"many versions":  "network: custom\ncustom_network: {forks: [" + strings.Repeat("{name: gloas, version: 0x00000000},", size/36) + "]}",
 		"many canaries":  "signing: {canary_keys: [" + strings.Repeat("a,", size/3) + "]}",
+		"many KMS keys":  "chamber: {kms_key_arns: [" + strings.Repeat("a,", size/3) + "]}",
+		"long KMS key":   "chamber: {kms_key_arns: [arn:aws:kms:" + strings.Repeat("a-", size/2-100) + "]}",
+		"many statuses":  "key_sources: {database: {status_filter: [" + strings.Repeat("a,", size/3) + "]}}",
+		"long password":  "anti_slashing: {sealed_password: " + strings.Repeat("A", size-100) + "}",
 		"huge number":    "custom_network: {genesis_fork_version: 0x" + strings.Repeat("1", size-100) + "}",
 		"laughs":         "a: &a [1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c]\n",
 		"alias of self":  "a: &a [*a]\n",
@@ -57,6 +61,7 @@ func FuzzLoadBytes(f *testing.F) {
 		least, nitro, "", "network", "a: &a [*a]", "? [a]\n: b", "tee: {egress: [{name: a, host: b, port: 1, vsock_port: 8001}]}",
 		"network: !!binary aG9vZGk=\n", "%YAML 1.1\n---\n...\n", "anti_slashing: {url: 'postgres://u:p@h/d?password=x'}",
 		customNetwork + "anti_slashing: {backend: noop}\n", "custom_network: {forks: [{name: altair}]}", "http: {experimental: {batch_sign: true}}",
+		stateTable, statePostgres, stateSQLite, sealedPostgres, sealedTable, fullYAML(),
 		least + "signing: {canary_keys: [0x" + strings.Repeat("ab", 48) + ", 12]}",
 	} {
 		f.Add([]byte(seed))

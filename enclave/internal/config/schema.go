@@ -10,12 +10,14 @@ var (
 	schemaSource string
 	//go:embed schema_slashing.go
 	slashingSource string
+	//go:embed schema_custody.go
+	custodySource string
 	//go:embed schema_platform.go
 	platformSource string
 )
 
 // Source is the text of the Go files that the structs of the configuration stand in, for package manual.
-func Source() []string { return []string{schemaSource, slashingSource, platformSource} }
+func Source() []string { return []string{schemaSource, custodySource, slashingSource, platformSource} }
 
 // The comments of the structs below are the manual: config.example.yaml is made from them. Each one says what the
 // value does, its unit, what zero means, and who is trusted with it. The tags say how it is named in YAML (koanf), its
@@ -43,6 +45,8 @@ type Config struct {
 	Auth Auth `koanf:"auth"`
 	// Where validator keys come from.
 	KeySources KeySources `koanf:"key_sources"`
+	// The master key, which stored validator keys are encrypted under: which KMS keys its shares are held by.
+	Chamber Chamber `koanf:"chamber"`
 	// Where the signer keeps its own state: the wrapped master key, operators, policies.
 	SignerState SignerState `koanf:"signer_state"`
 	// The record of what was signed, checked and written before every slashable signature (EIP-3076).
@@ -157,6 +161,10 @@ type Auth struct {
 type KeySources struct {
 	// Keys in files, read at start and again when POST /reload asks for it.
 	Filesystem Filesystem `koanf:"filesystem"`
+	// Stored keys, encrypted under the master key, in a DynamoDB table.
+	DynamoDB StoredTable `koanf:"dynamodb"`
+	// Stored keys, encrypted under the master key, in the database of signer_state: PostgreSQL or SQLite.
+	Database StoredRows `koanf:"database"`
 }
 
 // Filesystem is the key source of files.
@@ -172,18 +180,10 @@ type Filesystem struct {
 	// Descriptors, which hold the raw keys, that are read at once; by a reload at most one for two CPUs. Zero is refused.
 	// Trust: none.
 	RawLoadConcurrency int `koanf:"raw_load_concurrency" default:"128" range:"1-4096"`
-}
-
-// SignerState says where the signer keeps its state.
-type SignerState struct {
-	// Kind of store; empty for none, which is enough for keys in files. Platform nitro requires dynamodb or postgres. This release
-	// has no such store yet: a signer that is to use one does not start.
-	// Trust: measured. The store holds ciphertext, and can withhold it or roll it back.
-	Backend string `koanf:"backend" enum:"dynamodb postgres sqlite" measured:"true" example:"dynamodb"`
-	// Table of the dynamodb backend: its ARN on platform nitro, so that the measured digest names account and region;
-	// a name or an ARN elsewhere.
-	// Trust: measured. Two signers that share a table share their master key.
-	Table string `koanf:"table" measured:"true" example:"arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state"`
+	// Percent of the memory, of the machine or of the control group that bounds this process, that decrypting keystores may take at
+	// once. A keystore that alone needs more is refused, by name. Zero is refused.
+	// Trust: whoever writes a keystore chooses what it costs; this bounds it.
+	KDFMemoryPercent int `koanf:"kdf_memory_percent" default:"25" range:"1-90"`
 }
 
 // Signing bounds and watches the signing work. Once loaded, canary keys are 0x and 96 digits in lower case.

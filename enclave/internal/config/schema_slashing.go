@@ -32,13 +32,23 @@ type AntiSlashing struct {
 	// a role that may not create tables: "containment-chamber slashing migrate", with another role, then does it before.
 	// Trust: none.
 	Migrate string `koanf:"migrate" default:"auto" enum:"auto check"`
-	// Where the password of the postgres backend comes from: url, or rds_iam, a token that is made for each connection from AWS credentials
-	// (RDS IAM authentication), for the database of anti_slashing.region. With rds_iam the URL holds no password, and the server
-	// must be verified.
-	// Trust: measured. Whoever has the same AWS credentials can write to the database.
-	PasswordSource string `koanf:"password_source" default:"url" enum:"url rds_iam" measured:"true"`
-	// Whether the record may be reached with AWS credentials, which the parent relays and therefore holds as well: on platform nitro
-	// the dynamodb backend and password_source rds_iam need it. Elsewhere it changes nothing.
+	// Where the password of the postgres backend comes from: url; rds_iam, a token that is made for each connection from AWS credentials
+	// (RDS IAM authentication), for the database of anti_slashing.region; or kms, anti_slashing.sealed_password. With rds_iam and kms the URL
+	// holds no password, and the server must be verified.
+	// Trust: measured. With rds_iam, whoever has the same AWS credentials can write to the database.
+	PasswordSource string `koanf:"password_source" default:"url" enum:"url rds_iam kms" measured:"true"`
+	// Password of the postgres backend for password_source kms, as AWS KMS encrypted it: the CiphertextBlob, in base64, of "aws kms encrypt" with
+	// the key of sealed_password_kms_key_arn and the encryption context containment-chamber=anti_slashing.sealed_password. Empty unless
+	// password_source is kms. Not measured: another password changes no digest.
+	// Trust: it is ciphertext, for those alone whom the policy of the KMS key lets decrypt; a policy that names the enclave keeps the parent out.
+	SealedPassword string `koanf:"sealed_password" example:"AQICAHhWbXzGzUo5x0m1C3v2uQ5d0w=="`
+	// ARN of the KMS key that sealed_password and dynamodb.sealed_access_key are encrypted with, one of chamber.kms_key_arns or another. Needed
+	// with either, and empty without. KMS is reached as chamber.kms_endpoint and chamber.kms_ca_pem say.
+	// Trust: measured. Whoever may change the policy of that key can get the credential, and make this signer vote twice.
+	SealedPasswordKMSKeyARN string `koanf:"sealed_password_kms_key_arn" measured:"true" example:"arn:aws:kms:eu-central-1:111122223333:key/7c1de0a4-52b8-4a0e-9f6d-3e8b5d0c4f21"`
+	// Whether the record may be reached in a way that the parent has as well: with AWS credentials, which the parent relays (the dynamodb
+	// backend without sealed_access_key, and password_source rds_iam), or with no credential at all (password_source url, because
+	// a password in the URL is refused there). On platform nitro these need it. Elsewhere it changes nothing.
 	// Trust: measured. With it whoever controls the host can rewrite the slashing record, and so make this signer vote twice.
 	TrustParent bool `koanf:"trust_parent" default:"false" measured:"true"`
 	// The AWS region of the dynamodb backend, and of password_source rds_iam. Needed unless dynamodb.table is an ARN,
@@ -81,6 +91,11 @@ type DynamoDB struct {
 	// on platform nitro and with PRODUCTION=true.
 	// Trust: measured. Whoever answers there is the record.
 	Endpoint string `koanf:"endpoint" measured:"true" example:"https://vpce-0123.dynamodb.eu-central-1.vpce.amazonaws.com"`
+	// Access key for the table, as AWS KMS encrypted it: in base64 as sealed_password, with the encryption context
+	// containment-chamber=anti_slashing.dynamodb.sealed_access_key; the plaintext is ACCESS_KEY_ID:SECRET. Empty takes the AWS credentials
+	// that the signer has for everything else. Not measured: another access key changes no digest.
+	// Trust: as sealed_password; whoever has an access key for the table can make this signer vote twice.
+	SealedAccessKey string `koanf:"sealed_access_key" example:"AQICAHhWbXzGzUo5x0m1C3v2uQ5d0w=="`
 }
 
 // SQLite is the sqlite slashing store.

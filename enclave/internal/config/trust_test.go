@@ -15,10 +15,14 @@ func TestTrustParent(t *testing.T) {
 		warned   bool
 	}{
 		{"backend: dynamodb, trust_parent: true, " + arn, true},
+		{"backend: dynamodb, trust_parent: true, " + strings.Replace(arn, "}", ", sealed_access_key: AQIDBA==}", 1), false},
+		{"backend: dynamodb, " + strings.Replace(arn, "}", ", sealed_access_key: AQIDBA==}", 1), false},
 		{"backend: postgres, trust_parent: true, region: eu-west-1, password_source: rds_iam", true},
-		{"backend: postgres, trust_parent: true", false},
+		{"backend: postgres, trust_parent: true", true},
+		{"backend: postgres, trust_parent: true, password_source: kms", false},
+		{"backend: postgres, password_source: kms", false},
 	} {
-		c := loadYAML(t, strings.Replace(nitro, "backend: postgres", test.slashing, 1))
+		c := loadYAML(t, strings.Replace(nitro, source, test.slashing, 1))
 		warned := slices.ContainsFunc(c.Warnings(), func(w string) bool { return strings.HasPrefix(w, "anti_slashing.trust_parent is on: ") })
 		if warned != test.warned {
 			t.Errorf("%s: warned %t", test.slashing, warned)

@@ -3,6 +3,7 @@ package manual
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,12 @@ func TestEveryCommentSaysEnough(t *testing.T) {
 		if k.Kind == config.Number && !strings.Contains(comment, "Zero") {
 			t.Errorf("%s does not say what zero means:\n%s", k.Name, comment)
 		}
+		if (k.Kind == config.Texts || k.Kind == config.Entries) && !strings.Contains(comment, "An empty list") {
+			t.Errorf("%s does not say what an empty list means:\n%s", k.Name, comment)
+		}
+		if optional(k) && !strings.Contains(comment, "mpty") {
+			t.Errorf("%s does not say what the empty text means:\n%s", k.Name, comment)
+		}
 		if k.Unit != 0 && !strings.Contains(strings.ToLower(comment), "seconds ") {
 			t.Errorf("%s does not say its unit:\n%s", k.Name, comment)
 		}
@@ -93,4 +100,10 @@ func TestEveryCommentSaysEnough(t *testing.T) {
 			t.Errorf("%s: the comment does not agree with the tag about being measured:\n%s", k.Name, comment)
 		}
 	}
+}
+
+// optional are the texts of the master key and its state that may be left away.
+func optional(k config.Key) bool {
+	section, _, _ := strings.Cut(k.Name, ".")
+	return k.Kind == config.Text && k.Default == "" && slices.Contains([]string{"chamber", "key_sources", "signer_state"}, section)
 }
