@@ -24,14 +24,10 @@ func main() { os.Exit(run(context.Background(), os.Stderr)) }
 func run(ctx context.Context, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := app.Run(ctx, app.Options{Platform: app.Nitro(stores)})
+	err := app.Run(ctx, app.Options{Platform: app.Nitro()})
 	if err == nil {
 		return 0
 	}
 	_, _ = fmt.Fprintf(stderr, "chamber-enclave: %v\n", err)
 	return 1
-}
-
-func stores(find app.Credentials) map[string]app.OpenStore {
-	return map[string]app.OpenStore{"postgres": app.Postgres(find), "dynamodb": app.DynamoDB(find)}
 }

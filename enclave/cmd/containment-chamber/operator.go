@@ -26,11 +26,13 @@ const (
 func newOperatorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "operator",
-		Short: "See the state of a running signer",
+		Short: "See the state of a running signer, and work its chamber",
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newOperatorStatus())
+	cmd.AddCommand(newOperatorStatus(), newOperatorSetupToken(), newOperatorInit(), newOperatorGenerateToken(), newOperatorRotate(),
+		newOperatorBackup(), newOperatorRestore(), newOperatorImport())
+	cmd.AddCommand(newOperatorVerbs()...)
 	return cmd
 }
 
@@ -47,6 +49,7 @@ names, is wrong.`,
 	}
 	address := cmd.Flags().String("signer-url", "", "`URL` of the signer's API")
 	output := cmd.Flags().String("output", "json", "json, as the signer sends it, or table")
+	cmd.Flags().Bool(flagPlaintext, false, "taken as with the other commands, and not needed: no token is sent")
 	flags := newAttestedFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {

@@ -43,7 +43,7 @@ func printStatus(out io.Writer, s operator.Status, now time.Time) error {
 	}
 	row("signer", "%s, build %s, network %s, platform %s", health, shown(s.Build), shown(s.Network), shown(s.Platform))
 	row("started", "%s, %s ago", s.Started.Format(time.RFC3339), now.Sub(s.Started).Round(time.Second))
-	row("seal", "%s: %s", shown(string(s.Seal.Status)), shown(s.Seal.Reason))
+	printSeal(row, s.Seal)
 	if a := s.Attestation; a == nil {
 		row("attestation", "none")
 	} else {

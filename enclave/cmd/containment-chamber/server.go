@@ -11,11 +11,14 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/app"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
+	loading "github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem/progress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm/software"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/noop"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/sqlite"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
+	files "github.com/unforeseen-consequences/containment-chamber/enclave/internal/store/sqlite"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
 )
 
@@ -35,11 +38,11 @@ parent, over vsock, and everything that this process was given is ignored.`,
 			if err != nil {
 				return usageError{err}
 			}
-			return app.Run(cmd.Context(), app.Options{
-				Platform: platform(cfg),
-				Config:   cfg,
-				Stdout:   cmd.OutOrStdout(),
-			})
+			o := app.Options{Platform: platform(cfg), Config: cfg, Stdout: cmd.OutOrStdout()}
+			if bar := loading.NewBar(cmd.OutOrStdout(), cmd.ErrOrStderr()); bar != nil {
+				o.Stdout, o.Bar = bar, bar
+			}
+			return app.Run(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", "", "YAML configuration file")
@@ -47,37 +50,37 @@ parent, over vsock, and everything that this process was given is ignored.`,
 	return cmd
 }
 
-// stores are those of a process that is in no enclave.
-func stores() map[string]app.OpenStore { return storesWith(awsCredentials) }
-
-func storesWith(find app.Credentials) map[string]app.OpenStore {
-	return map[string]app.OpenStore{
-		"postgres": app.Postgres(find),
-		"dynamodb": app.DynamoDB(find),
-		"sqlite": func(ctx context.Context, c config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
-			return sqlite.Open(ctx, c.SQLite.Path)
-		},
-		"noop": func(context.Context, config.AntiSlashing, egress.DialFunc) (slashing.Store, error) {
-			return noop.Open(), nil
-		},
+// backends are the stores of a process that is in no enclave: those of one, and those of one machine.
+func backends(find app.Credentials) app.Backends {
+	b := app.Remote(find)
+	b.Slashing["sqlite"] = func(ctx context.Context, c config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
+		return sqlite.Open(ctx, c.SQLite.Path)
 	}
+	b.Slashing["noop"] = func(context.Context, config.AntiSlashing, egress.DialFunc) (slashing.Store, error) {
+		return noop.Open(), nil
+	}
+	b.State["sqlite"] = func(ctx context.Context, c config.SignerState, _ egress.DialFunc) (store.State, error) {
+		return files.OpenState(ctx, c.Path)
+	}
+	b.Keys["sqlite"] = func(ctx context.Context, c *config.Config, _ egress.DialFunc) (store.Keys, error) {
+		return files.OpenKeys(ctx, c.SignerState.Path)
+	}
+	return b
 }
 
 // platform composes what the configuration asks for.
 func platform(cfg *config.Config) app.Platform {
 	switch cfg.TEE.Platform {
 	case "nitro":
-		return app.Nitro(func(find app.Credentials) map[string]app.OpenStore {
-			return map[string]app.OpenStore{"postgres": app.Postgres(find), "dynamodb": app.DynamoDB(find)}
-		})
+		return app.Nitro()
 	case "simulated":
 		return app.Platform{Name: "simulated", TEE: &app.TEE{
-			Network: unixvsock.Dir(cfg.TEE.Simulated.SocketDir),
-			Stores:  storesWith,
-			OpenNSM: func() (nsm.Session, []*x509.Certificate, error) { return openSoftware(cfg.TEE) },
+			Network:  unixvsock.Dir(cfg.TEE.Simulated.SocketDir),
+			Backends: backends,
+			OpenNSM:  func() (nsm.Session, []*x509.Certificate, error) { return openSoftware(cfg.TEE) },
 		}}
 	}
-	return app.Platform{Name: "none", Direct: egress.Direct(), Stores: stores()}
+	return app.Platform{Name: "none", Direct: egress.Direct(), Backends: backends(awsCredentials)}
 }
 
 // openSoftware opens the software NSM, which measures this very binary.

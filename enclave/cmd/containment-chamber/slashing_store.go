@@ -44,7 +44,7 @@ func openLedger(ctx context.Context, cfg *config.Config, create bool, limit time
 		}
 	}
 	// A command runs in no enclave, whatever tee.platform says of the signer.
-	open, ok := stores()[settings.Backend]
+	open, ok := backends(awsCredentials).Slashing[settings.Backend]
 	if !ok {
 		return nil, usageError{fmt.Errorf("anti_slashing.backend: this binary has no %s store", settings.Backend)}
 	}

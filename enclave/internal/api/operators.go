@@ -3,6 +3,7 @@ package api
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,10 +11,17 @@ import (
 // operatorPrefix is where the requests of operators are that carry or change the record of all keys. What they send and are sent may
 // be far too large for memory and too long for the limits of a duty: it goes from and to the connection as it comes, with a limit for
 // each piece.
-const (
-	operatorPrefix = "/api/v1/slashing/"
-	importPath     = operatorPrefix + "import" // the one body that is a file; others come within readTimeout
-)
+const operatorPrefix = "/api/v1/slashing/"
+
+// operatorPaths are those to the chamber that are alike, or wait for KMS. What stops signatures (seal, freeze) is not among them: it never
+// waits for one of their places.
+var operatorPaths = []string{ //nolint:gochecknoglobals // constant; Go has no constant lists
+	"/api/v1/chamber/keys/import", "/api/v1/chamber/operator/init", "/api/v1/chamber/operator/rotate/kms", "/api/v1/chamber/operator/rotate/master-key",
+	"/api/v1/chamber/operator/backup", "/api/v1/chamber/operator/restore",
+}
+
+// filePaths are those whose bodies are files; other bodies come within readTimeout.
+var filePaths = []string{operatorPrefix + "import", "/api/v1/chamber/operator/restore"} //nolint:gochecknoglobals // as above
 
 const (
 	maxOperators    = 4         // requests at once
@@ -22,7 +30,9 @@ const (
 	importPerMiB    = 4 * time.Second // 2 Mbit/s, beside one operatorPause: slower than this no file holds its place
 )
 
-func fromOperator(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, operatorPrefix) }
+func fromOperator(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, operatorPrefix) || slices.Contains(operatorPaths, r.URL.Path)
+}
 
 // serveOperator gives a request the connection itself. It holds its place, and its connection counts as being served, from its headers
 // to the end of its answer: there are few.
@@ -37,7 +47,7 @@ func (l *Limits) serveOperator(w http.ResponseWriter, r *http.Request, h http.Ha
 	s := &stream{ResponseWriter: w, control: http.NewResponseController(w)}
 	_ = s.control.SetWriteDeadline(time.Now().Add(operatorTimeout)) // HTTP/2 would end the stream with the server's own, before there is an answer
 	if r.Body != nil && r.Body != http.NoBody {
-		s.body, s.file = r.Body, r.URL.Path == importPath
+		s.body, s.file = r.Body, slices.Contains(filePaths, r.URL.Path)
 		r.Body = s
 	}
 	defer s.hurry() // of an answer that is written when the handler has returned

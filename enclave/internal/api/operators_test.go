@@ -39,7 +39,7 @@ func TestABodyOfAnOperatorIsNotHeld(t *testing.T) {
 		transport.ForceAttemptHTTP2 = version == 2
 		client := &http.Client{Transport: transport.Clone()}
 		defer client.CloseIdleConnections()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+importPath, strings.NewReader(repeat(size)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address+filePaths[0], strings.NewReader(repeat(size)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestAnOperatorHasTime(t *testing.T) {
 			}
 		}))
 		p := r.connect()
-		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 10\r\n\r\n", importPath)
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 10\r\n\r\n", filePaths[0])
 		for range 10 {
 			<-time.After(operatorPause/10 - time.Millisecond)
 			p.send("x")
@@ -114,12 +114,12 @@ func TestAnOperatorMustNotRest(t *testing.T) {
 			ended <- err
 		}))
 		p := r.connect()
-		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 2\r\n\r\nx", importPath)
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 2\r\n\r\nx", filePaths[0])
 		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != operatorPause {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		p, began = r.connect(), time.Now()
-		p.post(importPath, "xx")
+		p.post(filePaths[0], "xx")
 		if err := <-ended; err == nil || time.Since(began) != operatorTimeout {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
@@ -138,9 +138,10 @@ func TestSlowBodiesOfOperatorsAreCut(t *testing.T) {
 		"no file":                   {raise, 1, true, readTimeout},
 		"no file, after much":       {raise, 4 << 20, true, readTimeout},
 		"no file, nothing":          {raise, 1, false, readTimeout},
-		"file":                      {importPath, 1, true, operatorPause},
-		"file, after much":          {importPath, 8 << 20, true, operatorPause + 8*importPerMiB},
-		"file, nothing, after much": {importPath, 8 << 20, false, operatorPause},
+		"file":                      {filePaths[0], 1, true, operatorPause},
+		"backup":                    {filePaths[1], 1, true, operatorPause},
+		"file, after much":          {filePaths[0], 8 << 20, true, operatorPause + 8*importPerMiB},
+		"file, nothing, after much": {filePaths[0], 8 << 20, false, operatorPause},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -183,7 +184,7 @@ func TestAFileIsNotCutForItsReader(t *testing.T) {
 				}
 			}
 		})).connect()
-		p.post(importPath, "xxx")
+		p.post(filePaths[0], "xxx")
 		if status, says, _ := p.answer(); status != http.StatusOK || says != "EOF" {
 			t.Errorf("%d %s", status, says)
 		}
@@ -208,7 +209,7 @@ func TestFewOperatorsAtOnce(t *testing.T) {
 		<-entered
 	}
 	late := r.connect()
-	late.post(importPath, "x")
+	late.post(filePaths[0], "x")
 	if status, _, _ := late.answer(); status != http.StatusServiceUnavailable {
 		t.Errorf("one more: %d", status)
 	}

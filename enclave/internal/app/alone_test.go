@@ -26,6 +26,8 @@ type alone struct {
 	dir    string // with the directory keys, which holds the key of secretKey
 	lines  *lines
 	client *http.Client
+	token  string // for the Authorization header; "" sends none
+	root   string // the root token of the chamber; "" without one
 	main   string // URLs of the listeners
 	meters string
 	stop   context.CancelFunc
@@ -56,9 +58,12 @@ key_sources: {filesystem: {paths: [DIR/keys]}}, anti_slashing: {backend: sqlite,
 	ctx, stop := context.WithCancel(t.Context())
 	a.stop = stop
 	go func() {
-		a.done <- run(ctx, Options{Platform: Platform{Name: "none", Stores: stores}, Config: cfg, Stdout: a.lines})
+		a.done <- run(ctx, Options{Platform: Platform{Name: "none", Direct: egress.Direct(), Backends: custodyBackends(stores)}, Config: cfg, Stdout: a.lines})
 	}()
 	t.Cleanup(func() { stop(); a.done <- <-a.done })
+	if cfg.SignerState.Backend != "" {
+		a.initialize()
+	}
 	a.await()
 	return a
 }
@@ -78,20 +83,25 @@ func (a *alone) write(name, text string) {
 func (a *alone) await() {
 	a.t.Helper()
 	a.until(func() bool {
-		for _, l := range a.lines.with("listening") {
-			switch url := "http://" + fmt.Sprint(l["address"]); l["listener"] {
-			case "main":
-				a.main = url
-			case "metrics":
-				a.meters = url
-			}
-		}
+		a.find()
 		if a.main == "" || a.meters == "" {
 			return false
 		}
 		status, _, _ := a.ask(http.MethodGet, a.main+"/readyz", "", "")
 		return status == http.StatusOK
 	})
+}
+
+// find reads the listeners' URLs from the log.
+func (a *alone) find() {
+	for _, l := range a.lines.with("listening") {
+		switch url := "http://" + fmt.Sprint(l["address"]); l["listener"] {
+		case "main":
+			a.main = url
+		case "metrics":
+			a.meters = url
+		}
+	}
 }
 
 // until waits for a condition.
@@ -120,6 +130,9 @@ func (a *alone) ask(method, url, accept, body string) (int, http.Header, string)
 	}
 	if accept != "" {
 		req.Header.Set("Accept", accept)
+	}
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
 	}
 	res, err := a.client.Do(req)
 	if err != nil {

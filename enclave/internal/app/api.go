@@ -33,11 +33,15 @@ func (s *signer) newDuties() (*eth2.API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing.canary_keys: %w", err)
 	}
-	s.signing, err = signing.New(signing.Options{
+	o := signing.Options{
 		Network: network, Keys: s.keys.store, Guard: s.guard,
 		Concurrency: s.cfg.Signing.ConcurrencyLimit, Wait: s.cfg.Signing.Wait,
 		MaxFutureEpochs: s.cfg.AntiSlashing.MaxFutureEpochs, Registry: s.registry,
-	})
+	}
+	if s.chamber != nil {
+		o.Custody = s.chamber
+	}
+	s.signing, err = signing.New(o)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +76,7 @@ func (s *signer) openListeners(context.Context) error {
 	if err := s.serveSlashing(mux); err != nil {
 		return err
 	}
+	s.serveChamber(mux)
 	s.health.Register(mux)
 	operator.New(s.operatorOptions()).Register(mux)
 	openapi.Register(mux)
@@ -110,6 +115,9 @@ func (s *signer) operatorOptions() operator.Options {
 	}
 	if s.attested != nil {
 		o.Current = s.attested.Current
+	}
+	if s.chamber != nil {
+		o.Seal = func() operator.Seal { return operator.SealOf(s.chamber.Status()) }
 	}
 	return o
 }
@@ -156,6 +164,9 @@ func (s *signer) checks() []health.Check {
 		{ID: "slashing-protection", Probe: func(ctx context.Context) (map[string]any, error) {
 			return map[string]any{"backend": s.cfg.AntiSlashing.Backend}, s.guard.Check(ctx)
 		}},
+	}
+	if s.chamber != nil {
+		all = append(all, s.chamberCheck())
 	}
 	if s.certs != nil {
 		all = append(all, health.Check{ID: "certificate", Replica: true, Probe: func(context.Context) (map[string]any, error) {

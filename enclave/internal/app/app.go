@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -16,8 +17,12 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/certs"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem/progress"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/stored"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -34,6 +39,8 @@ type Options struct {
 	Config *config.Config
 	// Stdout takes the log lines of platform none.
 	Stdout io.Writer
+	// Bar shows the start on a terminal; nil if there is none.
+	Bar *progress.Bar
 }
 
 // certificates is what the TLS listener serves.
@@ -55,21 +62,26 @@ type signer struct {
 	limits   *api.Limits
 	house    *house
 
-	cfg      *config.Config
-	digest   [wire.DigestSize]byte
-	device   *nsm.Device
-	roots    []*x509.Certificate // of the device's documents; nil are AWS's
-	session  *boot.Session
-	yaml     []byte // as the parent sent it
-	dialer   *egress.Dialer
-	ledger   slashing.Ledger // nil with noop, which keeps nothing
-	guard    *slashing.Guard
-	keys     *keys
-	signing  *signing.Signer
-	certs    certificates    // nil without TLS
-	attested *certs.Attested // the same if they are attested, else nil
-	main     *gate           // what the main listener serves
-	stopMain func() error    // ends the main listener
+	cfg         *config.Config
+	digest      [wire.DigestSize]byte
+	device      *nsm.Device
+	roots       []*x509.Certificate // of the device's documents; nil are AWS's
+	session     *boot.Session
+	yaml        []byte // as the parent sent it
+	dialer      *egress.Dialer
+	credentials aws.CredentialsProvider // those that the parent relays; nil until something needs them
+	backends    Backends
+	kms         *kms.Client      // nil until something needs it
+	chamber     *chamber.Chamber // nil without a master key
+	stored      *stored.Source   // nil without stored keys
+	ledger      slashing.Ledger  // nil with noop, which keeps nothing
+	guard       *slashing.Guard
+	keys        *keys
+	signing     *signing.Signer
+	certs       certificates    // nil without TLS
+	attested    *certs.Attested // the same if they are attested, else nil
+	main        *gate           // what the main listener serves
+	stopMain    func() error    // ends the main listener
 }
 
 // Run is the life of the process: it starts the rooms, serves until ctx ends or a room fails, and takes everything down.

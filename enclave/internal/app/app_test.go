@@ -32,8 +32,8 @@ import (
 // bufferLines is the smallest buffer that takes the lines of a start.
 const bufferLines = 60
 
-// chamber is a simulated enclave in this process, without a parent: the test is the parent.
-type chamber struct {
+// booted is a simulated enclave in this process, without a parent: the test is the parent.
+type booted struct {
 	t    *testing.T
 	net  unixvsock.Dir
 	dir  string
@@ -41,14 +41,14 @@ type chamber struct {
 	done chan error // Run's result, once
 }
 
-func startChamber(t *testing.T, configuration string) *chamber {
+func startChamber(t *testing.T, configuration string) *booted {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cc")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	c := &chamber{t: t, net: unixvsock.Dir(dir), dir: dir, done: make(chan error, 1)}
+	c := &booted{t: t, net: unixvsock.Dir(dir), dir: dir, done: make(chan error, 1)}
 	c.serveBoot(strings.ReplaceAll(configuration, "DIR", dir))
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -58,12 +58,12 @@ func startChamber(t *testing.T, configuration string) *chamber {
 	return c
 }
 
-func (c *chamber) platform() Platform {
+func (c *booted) platform() Platform {
 	return Platform{
 		Name: "simulated",
-		Stores: map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
+		Backends: Backends{Slashing: map[string]OpenStore{"sqlite": func(ctx context.Context, s config.AntiSlashing, _ egress.DialFunc) (slashing.Store, error) {
 			return sqlite.Open(ctx, s.SQLite.Path)
-		}},
+		}}},
 		TEE: &TEE{Network: c.net, OpenNSM: func() (nsm.Session, []*x509.Certificate, error) {
 			self, err := os.Executable()
 			if err != nil {
@@ -79,7 +79,7 @@ func (c *chamber) platform() Platform {
 }
 
 // serveBoot hands out one configuration and answers heartbeats.
-func (c *chamber) serveBoot(yaml string) {
+func (c *booted) serveBoot(yaml string) {
 	c.serve(wire.PortBoot, func(conn net.Conn) {
 		for {
 			m, err := wire.ReadMessage(conn)
@@ -97,7 +97,7 @@ func (c *chamber) serveBoot(yaml string) {
 }
 
 // serve is a listener of the parent until the test ends, or stop is called.
-func (c *chamber) serve(port uint32, handle func(net.Conn)) {
+func (c *booted) serve(port uint32, handle func(net.Conn)) {
 	c.t.Helper()
 	l, err := c.net.Listen(port)
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *chamber) serve(port uint32, handle func(net.Conn)) {
 }
 
 // client speaks to one of the enclave's ports.
-func (c *chamber) client(port uint32) *http.Client {
+func (c *booted) client(port uint32) *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return c.net.Dial(ctx, vsock.CIDParent, port)
@@ -130,7 +130,7 @@ func (c *chamber) client(port uint32) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
-func (c *chamber) awaitReady() {
+func (c *booted) awaitReady() {
 	c.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -151,7 +151,7 @@ func (c *chamber) awaitReady() {
 	}
 }
 
-func (c *chamber) call(client *http.Client, method, url, body string) (int, string) {
+func (c *booted) call(client *http.Client, method, url, body string) (int, string) {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *chamber) call(client *http.Client, method, url, body string) (int, stri
 
 var counter = regexp.MustCompile(`(?m)^containment_enclave_log_events_dropped_total (\d+)$`)
 
-func (c *chamber) dropped() int {
+func (c *booted) dropped() int {
 	c.t.Helper()
 	_, text := c.call(c.client(wire.PortMetrics), http.MethodGet, "http://enclave/metrics", "")
 	found := counter.FindStringSubmatch(text)

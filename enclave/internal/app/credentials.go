@@ -21,8 +21,12 @@ func NoCredentials(context.Context, string, egress.DialFunc) (aws.CredentialsPro
 }
 
 // relayed are the Credentials of a signer in an enclave: the parent says what AWS gives them for, and AWS, reached through the route
-// table, whose they are. It returns when they are there. What is in the enclave's own environment and files has no say.
+// table, whose they are. It returns when they are there. What is in the enclave's own environment and files has no say. All that needs
+// credentials shares those of the first that asked.
 func (s *signer) relayed(ctx context.Context, region string, dial egress.DialFunc) (aws.CredentialsProvider, error) {
+	if s.credentials != nil {
+		return s.credentials, nil
+	}
 	network := s.options.Platform.TEE.Network
 	p, err := awscreds.New(awscreds.Options{
 		Ask:  func(ctx context.Context) (wire.Identity, error) { return boot.Identity(ctx, network) },
@@ -35,5 +39,6 @@ func (s *signer) relayed(ctx context.Context, region string, dial egress.DialFun
 	if err := p.Await(ctx, func(reason error) { boot.Retrying(ctx, reason) }); err != nil {
 		return nil, err
 	}
+	s.credentials = p
 	return p, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem/progress"
 )
 
 // keys brings the sources' keys into the keystore, at the start and again whenever it is asked to.
@@ -25,7 +26,9 @@ type keys struct {
 	files    *filesystem.Loader
 	log      *zap.Logger
 	duration prometheus.Gauge
-	failures prometheus.Counter
+	failures *prometheus.CounterVec
+	memory   *filesystem.KDFMemory  // shared by all that opens keystores
+	bar      *progress.Bar          // shows the start on a terminal; nil if there is none
 	failed   atomic.Int64           // keys that could not be loaded, by the last load that did not fail as a whole
 	fault    atomic.Pointer[string] // why the last load failed as a whole; nil if it did not
 }
@@ -38,15 +41,20 @@ func newKeys(c config.Filesystem, log *zap.Logger, r prometheus.Registerer) (*ke
 			Name: "containment_key_loading_duration_seconds",
 			Help: "Time that the last load of the keys took, at the start or by a reload.",
 		}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_key_load_failures_total",
-			Help: "Keys that could not be loaded, each counted again by every load; a load that failed as a whole counts as one.",
-		}),
+			Help: "Keys that could not be loaded, by source: of files each is counted again by every load, and a load that failed as a whole counts as one; a stored key is counted when it is found.",
+		}, []string{"source"}),
+		memory: filesystem.NewKDFMemory(c.KDFMemoryPercent, filesystem.Memory()),
+	}
+	for _, source := range []keystore.Source{keystore.Filesystem, keystore.Stored} {
+		k.failures.WithLabelValues(source.String())
 	}
 	k.files = filesystem.NewLoader(filesystem.Options{
 		Paths:               c.Paths,
 		KeystoreConcurrency: c.KeystoreLoadConcurrency,
 		RawConcurrency:      c.RawLoadConcurrency,
+		Memory:              k.memory,
 	}, func(public bls.PublicKey) (*keystore.Key, bool) { return k.store.Held(keystore.Filesystem, public) })
 	return k, k.register(r)
 }
@@ -69,16 +77,17 @@ func (k *keys) register(r prometheus.Registerer) error {
 }
 
 // start is the first load. Its single keys are not worth a line each.
-func (k *keys) start(ctx context.Context) error {
-	_, err := k.load(ctx, zapcore.DebugLevel)
+func (k *keys) start(ctx context.Context) (err error) {
+	progress.During(func() { _, err = k.load(ctx, zapcore.DebugLevel) }, k.files.Progress, k.log, k.bar)
 	return err
 }
 
 // reload is every further one. It says of each key what became of it.
-func (k *keys) reload(ctx context.Context) (reload.Totals, error) {
+func (k *keys) reload(ctx context.Context) (totals reload.Totals, err error) {
 	ctx, cancel := context.WithTimeout(ctx, keysLimit)
 	defer cancel()
-	totals, err := k.load(ctx, zapcore.InfoLevel)
+	// No bar: a terminal that has been stopped would hold up those who sign, and log.
+	progress.During(func() { totals, err = k.load(ctx, zapcore.InfoLevel) }, k.files.Progress, k.log, nil)
 	if err != nil {
 		k.log.Error("keys not reloaded: nothing has changed", zap.Error(err))
 	}
@@ -90,7 +99,7 @@ func (k *keys) load(ctx context.Context, each zapcore.Level) (reload.Totals, err
 	began := time.Now()
 	loaded, failures, err := k.files.Load(ctx)
 	if err != nil {
-		k.failures.Inc()
+		k.failures.WithLabelValues(keystore.Filesystem.String()).Inc()
 		why := err.Error()
 		k.fault.Store(&why)
 		return reload.Totals{}, err
@@ -106,7 +115,7 @@ func (k *keys) load(ctx context.Context, each zapcore.Level) (reload.Totals, err
 		Loaded: k.store.Len(), Added: len(change.Added), Removed: len(change.Removed), Failed: len(failures) + len(change.Duplicates),
 	}
 	k.failed.Store(int64(totals.Failed))
-	k.failures.Add(float64(totals.Failed))
+	k.failures.WithLabelValues(keystore.Filesystem.String()).Add(float64(totals.Failed))
 	k.duration.Set(took.Seconds())
 	k.tell(change, failures, each)
 	k.log.Info("keys loaded", zap.Int("keys", totals.Loaded), zap.Int("added", totals.Added), zap.Int("removed", totals.Removed),

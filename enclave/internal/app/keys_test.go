@@ -122,7 +122,7 @@ func TestAReloadTellsWhatBecameOfEachKey(t *testing.T) {
 	}
 	_, _, metrics := a.ask(http.MethodGet, a.meters+"/metrics", "", "")
 	for _, line := range []string{
-		`containment_keys_active{source="filesystem"} 1`, "containment_key_load_failures_total 3", "containment_key_loading_duration_seconds ",
+		`containment_keys_active{source="filesystem"} 1`, `containment_key_load_failures_total{source="filesystem"} 3`, "containment_key_loading_duration_seconds ",
 		"containment_healthy 1", "go_cpu_classes_gc_total_cpu_seconds_total ", "go_cpu_classes_total_cpu_seconds_total ",
 	} {
 		if !strings.Contains(metrics, "\n"+line) {

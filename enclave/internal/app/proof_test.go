@@ -23,12 +23,12 @@ import (
 
 // prover is one connection to an enclave, which asks for proofs.
 type prover struct {
-	c      *chamber
+	c      *booted
 	client *http.Client
 	conn   *tls.Conn
 }
 
-func newProver(c *chamber) *prover {
+func newProver(c *booted) *prover {
 	p := &prover{c: c}
 	transport := &http.Transport{DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		nc, err := c.net.Dial(ctx, vsock.CIDParent, wire.PortAPI)

@@ -92,10 +92,12 @@ func (s *signer) serve(name string, l net.Listener, h http.Handler, secured *tls
 }
 
 func (s *signer) openSlashing(ctx context.Context) error {
-	if s.cfg.SignerState.Backend != "" {
-		return fmt.Errorf("signer_state.backend: this binary has no %s signer state", s.cfg.SignerState.Backend)
+	s.backends = s.options.Platform.backends(s.relayed)
+	open, err := s.slashingBackend(ctx)
+	if err != nil {
+		return err
 	}
-	store, err := s.options.Platform.openStore(ctx, s.cfg.AntiSlashing, s.dial(), s.relayed)
+	store, err := open(ctx, s.cfg.AntiSlashing, s.dial())
 	if err != nil {
 		return err
 	}
@@ -134,6 +136,10 @@ func (s *signer) pin(ctx context.Context) error {
 func (s *signer) loadKeys(ctx context.Context) error {
 	var err error
 	if s.keys, err = newKeys(s.cfg.KeySources.Filesystem, s.log.Named("keystore"), s.registry); err != nil {
+		return err
+	}
+	s.keys.bar = s.options.Bar
+	if err := s.openStored(ctx); err != nil {
 		return err
 	}
 	if err := s.keys.start(ctx); err != nil {

@@ -27,7 +27,7 @@ func (s *Signer) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Requ
 	if err := s.check(req); err != nil {
 		return nil, nil, err
 	}
-	b := s.find(grants, req)
+	b := s.gather(grants, req)
 	permits, errs := s.guard.PermitAll(ctx, b.public, req) // from here the votes may be on record, whatever we return
 	parallel(len(b.keys), func(i int) {
 		at := b.at[i]
@@ -58,15 +58,15 @@ type batch struct {
 	public []bls.PublicKey
 }
 
-// find looks all keys up before anything is written, so that nothing is recorded for a key we do not hold.
-func (s *Signer) find(grants []auth.Grant, req eth2.Request) batch {
+// gather looks all keys up before anything is written, so that nothing is recorded for a key we do not hold.
+func (s *Signer) gather(grants []auth.Grant, req eth2.Request) batch {
 	b := batch{signatures: make([]bls.Signature, len(grants)), refusals: make([]error, len(grants))}
 	for i, grant := range grants {
 		public := grant.Key()
 		err := grant.Allows(public, req.Kind())
 		var key *keystore.Key
 		if err == nil {
-			key, err = s.keys.Find(public)
+			key, err = s.find(public, req)
 		}
 		if err != nil {
 			b.refusals[i] = err

@@ -7,6 +7,9 @@ import (
 
 // check refuses what needs neither key nor record to be refused.
 func (s *Signer) check(req eth2.Request) error {
+	if err := s.sealed(); err != nil {
+		return err
+	}
 	if err := s.checkNetwork(req); err != nil {
 		return err
 	}

@@ -15,8 +15,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/secret"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -37,6 +35,7 @@ type Options struct {
 	Wait        time.Duration // the most that a request waits for a slot; zero refuses at once
 	// MaxFutureEpochs is how far ahead of the clock a block or a vote's target may be; zero looks at no clock.
 	MaxFutureEpochs uint64
+	Custody         Custody          // nil without a master key: nothing is ever sealed or frozen
 	Now             func() time.Time // nil is time.Now
 	Registry        prometheus.Registerer
 }
@@ -51,6 +50,7 @@ type Signer struct {
 	batched chan struct{} // one element per signature that a batch is making: as many as CPUs, so that single requests get their share
 	hashed  *bls.Messages
 	future  uint64 // epochs, zero for any
+	custody Custody
 	now     func() time.Time
 
 	stopping sync.RWMutex   // held for reading to enter, so that Stop never misses one who does
@@ -74,7 +74,7 @@ func New(o Options) (*Signer, error) {
 	s := &Signer{
 		network: o.Network, keys: o.Keys, guard: o.Guard, wait: o.Wait,
 		slots: make(chan struct{}, o.Concurrency), batched: make(chan struct{}, runtime.GOMAXPROCS(0)), hashed: bls.NewMessages(messages),
-		future: o.MaxFutureEpochs, now: o.Now,
+		future: o.MaxFutureEpochs, custody: o.Custody, now: o.Now,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -101,7 +101,7 @@ func (s *Signer) Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (
 	if err := s.check(req); err != nil {
 		return bls.Signature{}, err
 	}
-	key, err := s.keys.Find(public)
+	key, err := s.find(public, req)
 	if err != nil {
 		return bls.Signature{}, err
 	}
@@ -118,10 +118,10 @@ func (s *Signer) redeem(key *keystore.Key, permit slashing.Permit) (bls.Signatur
 		s.testHookPermitted()
 	}
 	sig, err := key.Sign(permit, s.hashed)
-	if errors.Is(err, secret.ErrWiped) {
-		return bls.Signature{}, problem.Wrap(problem.UnknownKey, err, "no key "+key.PublicKey().String()+" is loaded any more")
+	if err != nil {
+		return bls.Signature{}, s.gone(key, err)
 	}
-	return sig, err
+	return sig, nil
 }
 
 // Stop refuses everything from now on and returns when nothing is under way any more. What is under way is bounded by the wait

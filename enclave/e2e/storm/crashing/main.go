@@ -64,7 +64,7 @@ func platform(at moment) app.Platform {
 	for name, open := range stores {
 		stores[name] = at.in(open)
 	}
-	return app.Platform{Name: "none", Direct: new(net.Dialer).DialContext, Stores: stores}
+	return app.Platform{Name: "none", Direct: new(net.Dialer).DialContext, Backends: app.Backends{Slashing: stores}}
 }
 
 // fromEnvironment finds the credentials that the test made up.

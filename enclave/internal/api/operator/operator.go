@@ -21,12 +21,13 @@ const RouteStatus = "/api/v1/operator/status"
 // checkTimeout bounds all checks of one answer, so that a store that hangs makes an answer and not a wait.
 const checkTimeout = 3 * time.Second
 
-// Options are what there is to tell. All are required but Current and Roots.
+// Options are what there is to tell. All are required but Seal, Current and Roots.
 type Options struct {
 	Build    string // version of this program
 	Platform string // tee.platform
 	Network  string
 	Started  time.Time
+	Seal     func() Seal           // nil where all keys come from files
 	Keys     func() map[string]int // how many keys can sign, by source
 	Checks   []health.Check        // those of /healthcheck
 	Current  func() (document []byte, notAfter time.Time)
@@ -66,6 +67,9 @@ func (a *API) look(ctx context.Context, now time.Time) Status {
 		Seal: notSealable(), Build: a.o.Build, Platform: a.o.Platform, Network: a.o.Network,
 		Started: a.o.Started.UTC().Truncate(time.Second), Attestation: a.attested(now),
 		Keys: Keys{Sources: a.o.Keys()},
+	}
+	if a.o.Seal != nil {
+		s.Seal = a.o.Seal()
 	}
 	for _, n := range s.Keys.Sources {
 		s.Keys.Total += n

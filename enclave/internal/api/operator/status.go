@@ -24,23 +24,6 @@ type Status struct {
 	Checks      []Check      `json:"checks"`
 }
 
-// SealStatus says whether keys can be used.
-type SealStatus string
-
-// NotApplicable is the state of a signer that has nothing to seal.
-const NotApplicable SealStatus = "not_applicable"
-
-// Seal is whether keys can be used, and why not, or why that is no question.
-type Seal struct {
-	Status SealStatus `json:"status"`
-	Reason string     `json:"reason"`
-}
-
-// notSealable is the state of every signer whose keys come from files.
-func notSealable() Seal {
-	return Seal{NotApplicable, "nothing is sealed: all keys come from files, and can sign from the start"}
-}
-
 // Keys are how many keys can sign.
 type Keys struct {
 	Total   int            `json:"total"`

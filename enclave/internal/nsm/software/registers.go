@@ -5,6 +5,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
+	"github.com/unforeseen-consequences/containment-chamber/shared/eif"
 )
 
 const (
@@ -18,13 +19,15 @@ type bank struct {
 	locked [registers]bool
 }
 
-// newBank locks the registers that belong to the image and the instance; what is not measured stays zero.
-func newBank(m Measurements, roleARN, instanceID string) *bank {
+// newBank locks the registers that belong to the image and the instance; what is not measured stays zero. The signer is the certificate, in
+// DER, of who signed the image.
+func newBank(m Measurements, roleARN, instanceID string, signer []byte) *bank {
 	b := &bank{}
 	b.value[0], b.value[1], b.value[2] = m.PCR0, m.PCR1, m.PCR2
 	if roleARN != "" {
 		b.value[3] = extend(attestation.PCR{}, []byte(roleARN)) // no inner digest here, unlike the image's registers
 	}
+	b.value[8] = eif.PCR8(signer)
 	b.value[4] = extend(attestation.PCR{}, []byte(instanceID))
 	for i := range firstForUsers {
 		b.locked[i] = true

@@ -32,7 +32,8 @@ const DefaultRegion = "local-dev-1"
 
 // Options describe the simulated enclave.
 type Options struct {
-	// Dir holds the development root, root.pem and root.key. Both, and the directory, are made when absent.
+	// Dir holds the development root, root.pem and root.key. Both, and the directory, are made when absent. The root also stands for who
+	// signed the image, in PCR8.
 	Dir string
 	// Executable is the file whose digest becomes PCR0 and PCR2, as [Measure] computes them.
 	Executable string
@@ -87,7 +88,7 @@ func Open(o Options) (*Session, error) {
 	}
 	return &Session{
 		moduleID: moduleID, now: o.Now, root: root.Certificate,
-		pcrs: newBank(measured, o.RoleARN, instanceID), issuer: i,
+		pcrs: newBank(measured, o.RoleARN, instanceID, root.Certificate.Raw), issuer: i,
 	}, nil
 }
 

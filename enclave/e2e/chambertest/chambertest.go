@@ -1,0 +1,89 @@
+// Package chambertest runs a chamber and its calls in memory, for tests.
+package chambertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	routes "github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/operator"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/intake"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/stored"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store/storetest"
+)
+
+// SlashingStore is the identity of the slashing store.
+const SlashingStore = "5ab0a2a6b8ce4bd9a3d9e4f2ce0d1b4a"
+
+// ARN is the n-th KMS key, each of its own account.
+func ARN(n int) string {
+	return fmt.Sprintf("arn:aws:kms:eu-central-1:%012d:key/00000000-0000-0000-0000-%012d", n, n)
+}
+
+// ARNs are those with these numbers.
+func ARNs(numbers ...int) (all []string) {
+	for _, n := range numbers {
+		all = append(all, ARN(n))
+	}
+	return all
+}
+
+// World is what replicas share. The zero World is empty.
+type World struct {
+	KMS   KMS
+	State storetest.State
+	Table storetest.Keys
+}
+
+// Signer is one replica: a chamber that may have the KMS keys 1 to 5, a source of stored keys, and their routes. It reads the signer state
+// before operations alone.
+type Signer struct {
+	Chamber  *chamber.Chamber
+	Stored   *stored.Source
+	Importer *intake.Intake
+	Handler  http.Handler
+}
+
+// Signer makes a replica. With may change the options of the chamber and of the calls.
+func (w *World) Signer(log *zap.Logger, with func(*chamber.Options, *routes.Options)) (*Signer, error) {
+	slashingStore := func(context.Context) (string, error) { return SlashingStore, nil }
+	of := chamber.Options{
+		State: &w.State, KMS: &w.KMS, AllowedKeys: ARNs(1, 2, 3, 4, 5), SlashingStore: slashingStore, Log: log, Registry: prometheus.NewRegistry(),
+	}
+	to := routes.Options{KMSKeyARNs: of.AllowedKeys, SlashingStore: slashingStore, Log: log}
+	if with != nil {
+		with(&of, &to)
+	}
+	s := &Signer{}
+	var err error
+	if s.Chamber, err = chamber.New(of); err != nil {
+		return nil, err
+	}
+	if s.Stored, err = stored.New(stored.Options{
+		Keys: &w.Table, Sealer: s.Chamber, Keystore: keystore.New(), Statuses: []store.Status{store.Active}, Readers: 4, Log: log, Registry: prometheus.NewRegistry(),
+		Closed: func(err error) bool { return errors.Is(err, chamber.ErrSealed) || errors.Is(err, chamber.ErrStale) },
+	}); err != nil {
+		return nil, err
+	}
+	s.Importer = intake.New(s.Stored, filesystem.NewKDFMemory(100, 1<<30))
+	to.Chamber, to.Reencrypt, to.Importer = s.Chamber, s.Stored.Reencrypt, s.Importer
+	to.Sections = []chamber.Section{routes.StoredKeys(s.Stored)}
+	mux := http.NewServeMux()
+	routes.New(to).Register(mux)
+	operator.New(operator.Options{
+		Seal: func() operator.Seal { return operator.SealOf(s.Chamber.Status()) },
+		Keys: func() map[string]int { return nil },
+	}).Register(mux)
+	s.Handler = api.Routes(mux)
+	return s, nil
+}
