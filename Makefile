@@ -16,6 +16,8 @@ PAIRS ?= 1000000
 PAUSE ?= 20s
 ROUNDS ?= 20
 CHURN ?= 1000000
+# How many keys demo-custody imports.
+KEYS ?= 100
 
 # Tools are pinned here and nowhere else.
 GOLANGCI_LINT := v2.15.0
@@ -29,10 +31,10 @@ BADNET := $(TOOLS)/toxiproxy-server
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo check test e2e-vsock storm lint bench fuzz oracle clients fmt clean
+.PHONY: help setup build split run demo demo-custody check test e2e-vsock storm lint bench fuzz oracle clients fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## look for Go, a C compiler and make; say what is missing and install it where possible
 	@sh scripts/setup.sh
@@ -53,6 +55,11 @@ run: split ## build, start the whole split on this machine, show it at work, sta
 
 demo: split ## the same, but end after the demonstration
 	build/demo
+
+demo-custody: split ## the whole story of a master key, three accounts, a hostile host and an upgrade included, with KEYS keys (100); a minute or two
+	@sh scripts/setup.sh tests
+	cd enclave && $(BUILD) -o ../build/ ./e2e/custody
+	build/custody -keys $(KEYS)
 
 check: ## vet, lint if the linter is there, and the tests that need no service; for every save
 	go vet $(PACKAGES)

@@ -36,7 +36,7 @@ func newConfigCommand() *cobra.Command {
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheck(), newConfigDigest(), newConfigDiff(), newConfigExample())
+	cmd.AddCommand(newConfigCheck(), newConfigDigest(), newConfigDiff(), newConfigExample(), newConfigSealedContext())
 	return cmd
 }
 

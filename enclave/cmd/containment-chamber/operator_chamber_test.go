@@ -241,21 +241,6 @@ func TestOperatorTokensStaySecret(t *testing.T) {
 	}
 }
 
-// TestOperatorInitWithoutAnAnswer: the root token is not lost with it.
-func TestOperatorInitWithoutAnAnswer(t *testing.T) {
-	s := startChamberSigner(t, nil)
-	s.serve(cutAfter(s.Handler))
-	code, _, errs := s.operator("init", "--kms-key-arns", chambertest.ARN(1), "--kms-threshold", "1")
-	_, token, found := strings.Cut(errs, "its root token is\n")
-	token, _, _ = strings.Cut(token, "\n")
-	if code != exitFailure || !found {
-		t.Fatalf("exit code %d, %s", code, errs)
-	}
-	if _, err := s.Chamber.CheckRootToken(token); err != nil {
-		t.Errorf("%q: %v", token, err)
-	}
-}
-
 func TestOperatorSetupToken(t *testing.T) {
 	code, out, errs := command(t, "operator", "setup-token", "--output", "json")
 	var got struct {

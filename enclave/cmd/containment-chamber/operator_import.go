@@ -15,9 +15,9 @@ func newOperatorImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import-keys DIR|FILE...",
 		Short: "Store the keys of EIP-2335 keystores, sealed under the master key",
-		Long: `Store the keys of EIP-2335 keystores: of files, and of all *.json of directories. Without --password or --password-file
-the password of NAME.json is in NAME.password or NAME.txt beside it. Keys that are stored already stay as they are, so
-that an import that was stopped goes on with the same command.
+		Long: `Store the keys of EIP-2335 keystores: of files, and of all *.json of directories, but deposit_data-*.json, which is
+skipped. Without --password or --password-file the password of NAME.json is in NAME.password or NAME.txt beside it. Keys
+that are stored already stay as they are, so that an import that was stopped goes on with the same command.
 
 The keys sign as soon as they are stored: stop their old signer and import its slashing record first.` + operatorExit,
 		Args: usage(cobra.MinimumNArgs(1)),
@@ -25,7 +25,7 @@ The keys sign as soon as they are stored: stop their old signer and import its s
 	flags := newOperatorFlags(cmd, flagAuthToken)
 	passwords := newPasswordFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		files, err := findKeystores(args)
+		files, err := findKeystores(args, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}

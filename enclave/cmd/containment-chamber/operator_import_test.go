@@ -138,3 +138,24 @@ func TestOperatorImportIsStopped(t *testing.T) {
 		t.Errorf("exit code %d, %s %s", code, out, errs)
 	}
 }
+
+// TestOperatorImportSkipsDepositData: a directory as staking-deposit-cli writes it is imported without a failure.
+func TestOperatorImportSkipsDepositData(t *testing.T) {
+	s := initializedSigner(t)
+	dir, password := writeKeystores(t, 1, "p")
+	deposits := filepath.Join(dir, "deposit_data-1772366400.json")
+	if err := os.WriteFile(deposits, []byte(`[{"pubkey":"ab"}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	note := "skipped: " + deposits + " is deposit data"
+	for _, args := range [][]string{{dir}, {filepath.Join(dir, "keystore-000.json"), deposits}} {
+		code, out, errs := s.operator(append([]string{"import-keys", "--password-file", password}, args...)...)
+		if code != exitOK || !strings.Contains(out, "failed         0") || strings.Count(errs, note) != 1 {
+			t.Errorf("%v: exit code %d, %s%s", args, code, out, errs)
+		}
+	}
+	s.refuses([]string{"import-keys", deposits, "--password-file", password}, exitUsage, "there is no *.json there that is a keystore")
+	if n := s.storedKeys(); n != 1 {
+		t.Errorf("%d keys are stored", n)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,20 +38,34 @@ id, to be set as chamber.id, and the first root token, which is not to be had ag
 		defer signer.end()
 		body.RootToken = chamber.NewRootToken() // made here, so that it is not lost with the answer
 		answer, err := signer.post(cmd.Context(), routes.RouteInit, body)
-		if refused := new(refusalError); err != nil && !errors.As(err, &refused) {
+		if err == nil {
+			var done routes.Initialized
+			err = flags.show(answer, &done, func(row rows) {
+				printDone(row, done.Done)
+				row("root token", "%s", shown(done.RootToken))
+				row("", "keep it: it is not to be had again; set chamber.id to %s", shown(done.ChamberID))
+			})
+		}
+		if err != nil && !refusedInit(err) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "it is not known whether the chamber was initialized; if \"operator status\" says so, its root token is\n%s\n", body.RootToken)
 		}
-		if err != nil {
-			return err
-		}
-		var done routes.Initialized
-		return flags.show(answer, &done, func(row rows) {
-			printDone(row, done.Done)
-			row("root token", "%s", shown(done.RootToken))
-			row("", "keep it: it is not to be had again; set chamber.id to %s", shown(done.ChamberID))
-		})
+		return err
 	}
 	return cmd
+}
+
+// refusedInit says whether an error is an answer by which nothing was initialized. Others can come after it was done: those of a proxy that
+// waited no longer, or of a signer that does not know what became of its write.
+func refusedInit(err error) bool {
+	refused, ok := errors.AsType[*refusalError](err)
+	if !ok {
+		return false
+	}
+	switch refused.status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge:
+		return true
+	}
+	return false
 }
 
 func newOperatorGenerateToken() *cobra.Command {

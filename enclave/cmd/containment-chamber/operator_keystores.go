@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,15 +14,26 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 )
 
-// findKeystores lists the files that arguments name, and all *.json of directories among them, in order.
-func findKeystores(args []string) (files []string, err error) {
+// depositData are the files that the tools that make keystores put beside them (staking-deposit-cli).
+const depositData = "deposit_data-*.json"
+
+// findKeystores lists the files that arguments name, and all *.json of directories among them, in order. Deposit data is not among them,
+// which notes tell.
+func findKeystores(args []string, notes io.Writer) (files []string, err error) {
+	add := func(file string) {
+		if deposits, err := filepath.Match(depositData, filepath.Base(file)); err == nil && deposits {
+			fmt.Fprintf(notes, "skipped: %s is deposit data by its name, and no keystore\n", shown(file))
+			return
+		}
+		files = append(files, file)
+	}
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil {
 			return nil, usageError{err}
 		}
 		if !info.IsDir() {
-			files = append(files, arg)
+			add(arg)
 			continue
 		}
 		entries, err := os.ReadDir(arg)
@@ -30,12 +42,12 @@ func findKeystores(args []string) (files []string, err error) {
 		}
 		for _, e := range entries {
 			if !e.IsDir() && strings.HasSuffix(e.Name(), ".json") {
-				files = append(files, filepath.Join(arg, e.Name()))
+				add(filepath.Join(arg, e.Name()))
 			}
 		}
 	}
 	if len(files) == 0 {
-		return nil, usageError{errors.New("there is no *.json there")}
+		return nil, usageError{errors.New("there is no *.json there that is a keystore")}
 	}
 	return files, nil
 }

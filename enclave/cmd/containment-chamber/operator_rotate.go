@@ -28,7 +28,7 @@ func newOperatorRotate() *cobra.Command {
 		},
 		{
 			use: "master-key", short: "Replace the master key, and seal all stored keys anew", route: chamber.RouteRotateMaster,
-			long:     "Replace the master key, and seal all stored keys anew. It takes a while, in which the chamber is awaiting_rotation\nand signs. One that was stopped goes on with the same command. The chamber gets another id: where chamber.id is\nset, set the new one, approve that configuration, roll it out, and give the command again.",
+			long:     "Replace the master key, and seal all stored keys anew. It takes a while, in which the chamber is awaiting_rotation\nand signs. One that was stopped goes on with the same command; after one that is done it begins another, so look at\n\"operator status\" first if there was no answer. The chamber gets another id: where chamber.id is set, set the new one,\napprove that configuration, roll it out, and give the command again.",
 			question: "The chamber gets a new master key and a new id; backups of before stay sealed with the old one.",
 		},
 		{

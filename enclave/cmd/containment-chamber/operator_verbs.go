@@ -14,8 +14,8 @@ import (
 // operatorExit explains the exit codes of all commands that ask a chamber for something.
 const operatorExit = `
 
-Exit code: 0 it is done, or was done before; 1 it was refused, or there was no answer; 2 the command line, or a file
-that it names, is wrong.`
+Exit code: 0 it is done; 1 it was refused, or there was no answer, and it may be done all the same; 2 the
+command line, or a file that it names, is wrong.`
 
 // verb is a command that asks the chamber for one thing with a root token, and shows the chamber afterwards.
 type verb struct {

@@ -39,7 +39,7 @@ func (s *signer) newDuties() (*eth2.API, error) {
 		MaxFutureEpochs: s.cfg.AntiSlashing.MaxFutureEpochs, Registry: s.registry,
 	}
 	if s.chamber != nil {
-		o.Custody = s.chamber
+		o.Custody = custody{s.chamber, s.stored}
 	}
 	s.signing, err = signing.New(o)
 	if err != nil {
@@ -52,6 +52,9 @@ func (s *signer) newDuties() (*eth2.API, error) {
 	}
 	if s.ledger != nil {
 		deps.HighWatermark = s.ledger.HighWatermark
+	}
+	if s.chamber != nil {
+		deps.Missing = custody{s.chamber, s.stored}.listed
 	}
 	return eth2.New(deps)
 }
@@ -167,6 +170,9 @@ func (s *signer) checks() []health.Check {
 	}
 	if s.chamber != nil {
 		all = append(all, s.chamberCheck())
+	}
+	if s.stored != nil {
+		all = append(all, s.storedChecks()...)
 	}
 	if s.certs != nil {
 		all = append(all, health.Check{ID: "certificate", Replica: true, Probe: func(context.Context) (map[string]any, error) {

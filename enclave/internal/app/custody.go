@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"sync"
 
 	"go.uber.org/zap"
 
@@ -50,7 +52,11 @@ func (s *signer) openChamber(ctx context.Context) error {
 		return err
 	}
 	if token := s.chamber.SetupToken(); token != "" {
-		s.log.Warn("Setup token generated (save securely, one-time use)", zap.String("setup_token", token))
+		if exists, err := chamber.Exists(ctx, state); err != nil {
+			return err
+		} else if !exists {
+			s.log.Warn("Setup token generated (save securely, one-time use)", zap.String("setup_token", token))
+		}
 	}
 	s.house.start("chamber", s.chamber.Run)
 	return nil
@@ -90,6 +96,9 @@ func (s *signer) openKMS(ctx context.Context, region string) (*kms.Client, error
 	}
 	c := s.cfg.Chamber
 	cas, err := c.CAs()
+	if err == nil && s.inEnclave() { // the configuration was checked; what else answered as KMS could misuse this enclave's documents
+		err = c.TrustedKMSHost(region)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -170,15 +179,76 @@ func (s *signer) followChamber(ctx context.Context) error {
 			loaded = ""
 		case id != loaded:
 			loaded = id
-			if err := s.stored.Load(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("stored keys are not loaded yet: tried again", zap.Error(err))
-			}
+			s.loadStored(ctx, id)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// loadStored loads the stored keys, and gives up as soon as the master key is another: who seals does not wait for a slow table.
+func (s *signer) loadStored(ctx context.Context, id string) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for {
+			changed := s.chamber.Changed()
+			if s.chamber.Unsealed() != id {
+				cancel()
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	if err := s.stored.Load(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("stored keys are not loaded yet: tried again", zap.Error(err))
+	}
+	cancel()
+	watching.Wait()
+}
+
+// custody is what the signing path and the list of keys ask of the chamber and its keys.
+type custody struct {
+	*chamber.Chamber
+	stored *stored.Source // nil without stored keys
+}
+
+// Missing implements signing.Custody.
+func (c custody) Missing() error {
+	if c.stored == nil || c.stored.Status().Loaded {
+		return nil
+	}
+	return errNotLoaded
+}
+
+var errNotLoaded = errors.New("the stored keys are not loaded yet")
+
+// listed returns why the list of keys is not whole.
+func (c custody) listed() error {
+	if err := c.Sealed(); err != nil {
+		return err
+	}
+	return c.Missing()
+}
+
+// storedChecks are those of the stored keys: that this replica has them, and that the table, which all replicas share, answers.
+func (s *signer) storedChecks() []health.Check {
+	return []health.Check{
+		{ID: "stored-keys", Replica: true, Probe: func(context.Context) (map[string]any, error) {
+			status := s.stored.Status()
+			data := map[string]any{"keys-loaded": status.Keys, "unusable": status.Unusable}
+			if !status.Loaded {
+				return data, errNotLoaded
+			}
+			return data, nil
+		}},
+		{ID: "key-table", Probe: func(ctx context.Context) (map[string]any, error) { return nil, s.stored.Check(ctx) }},
 	}
 }
 

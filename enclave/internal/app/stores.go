@@ -44,7 +44,7 @@ func postgresWith(source func(ctx context.Context, c config.AntiSlashing, dial e
 		}
 		s, err := postgres.Open(ctx, postgres.Options{
 			URL: c.URL, CAs: cas, Dial: dial, ForceIPv4: c.ForceIPv4, PoolSize: c.PoolSize, Timeout: c.WriteTimeout, CheckOnly: c.Migrate == "check",
-			Password: password,
+			Password: password, SCRAM: c.PasswordSource == "kms",
 		})
 		if err != nil {
 			return nil, err // and not a Store that holds a nil

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -41,7 +40,7 @@ type Options struct {
 	KMS   KMS
 	// AllowedKeys are the ARNs of the KMS keys that may hold a share. Others are not asked, whatever the signer state says.
 	AllowedKeys []string
-	// Threshold is the only one that Init and RotateKMS take; zero takes any.
+	// Threshold is the only one that Init and RotateKMS take; zero takes any. A stored chamber with less is taken only if PinnedID is set.
 	Threshold int
 	// PinnedID is the chamber that the configuration names, "" if none: then whoever fills an empty signer state decides which one it is.
 	PinnedID string
@@ -55,7 +54,8 @@ type Options struct {
 	Wrap Wrap
 	// RefreshInterval is how often the signer state is read. Zero reads it at the start and before operations only: use it with one replica.
 	RefreshInterval time.Duration
-	// CheckInterval is how often each share is tried while unsealed, give or take a tenth; zero is an hour.
+	// CheckInterval is how often each share is tried while unsealed, give or take a tenth. Zero tries neither them nor the items that the
+	// manifest names.
 	CheckInterval time.Duration
 	// SetupTokenSHA256 is the hash, in hex, of the token that allows Init. Without it one is made, unless KMS is attested: logs of an enclave
 	// reach the host.
@@ -80,21 +80,17 @@ type Chamber struct {
 
 	unsealing sync.Mutex // held for a whole Unseal
 
+	freezing sync.Mutex             // held while here is replaced
+	here     atomic.Pointer[frozen] // what is frozen on this replica alone, nil if nothing
+
 	mu       sync.Mutex // held while the signer state is read or written: what is on view is never older than what was read before
 	seen     stored     // the newest manifest that was authentic
 	storeID  string     // of the slashing store, since the last unseal
 	tried    attempt    // the last rebuild of the key
 	rotating rotating   // since when a rotation of the master key is known
 	stopped  bool
-}
-
-// attempt is how a rebuild of the key went.
-type attempt struct {
-	sum   [32]byte // of the manifest that it was for
-	err   error
-	final bool // only another manifest helps
-	next  time.Time
-	pause backoff.BackOff
+	// sealedHere is an operator's seal that was not recorded.
+	sealedHere bool
 }
 
 // rotating says since when this process knows of a rotation of the master key.
@@ -113,6 +109,7 @@ type view struct {
 	fault       error     // why what stands in the store is not taken
 	unreachable error     // why the store was not read
 	displaced   string    // why this replica's slashing store may not be used any more
+	foreign     time.Time // since when what stands in the store is not of this chamber's key; zero if it is
 	refreshed   time.Time // when the store was last read, by the monotonic clock
 }
 
@@ -123,9 +120,6 @@ func New(o Options) (*Chamber, error) {
 	}
 	if o.Wrap == 0 {
 		o.Wrap = WrapDataKey
-	}
-	if o.CheckInterval == 0 {
-		o.CheckInterval = time.Hour
 	}
 	if o.Now == nil {
 		o.Now = time.Now

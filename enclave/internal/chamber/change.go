@@ -110,7 +110,10 @@ func (c *Chamber) write(ctx context.Context, fresh *generation, identity string,
 // pinned one any more: it may have to pin the right one.
 func (c *Chamber) mayWrite(m *manifest, g *generation, in *keyring, identity string) error {
 	if in.find(g.id) == g {
-		return m.authenticate(g)
+		if err := m.authenticate(g); err != nil {
+			return err
+		}
+		return c.approved(m)
 	}
 	keys, err := c.authenticate(m, g, in)
 	if err != nil {

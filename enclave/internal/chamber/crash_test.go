@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
@@ -232,6 +233,7 @@ func crashAt(t *testing.T, prepare func(*world) error, do func(context.Context, 
 	if last := w.replica(); last.Refresh(t.Context()) != nil || !check(last) {
 		t.Fatalf("call %d: it is not done: %+v", k, last.Status())
 	}
+	crashed.tried.next = time.Time{} // its pause is over
 	if once && (crashed.Refresh(t.Context()) != nil || !check(crashed) || !crashed.Status().OperatorSeal && crashed.Ready() != nil) {
 		t.Fatalf("call %d: the one that lost an answer has not followed: %+v", k, crashed.Status())
 	}

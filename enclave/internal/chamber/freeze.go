@@ -29,20 +29,8 @@ type frozen struct {
 	whole bool
 }
 
-// Frozen says whether a key must not sign what can be slashed. It is true for all keys while that is not known: before the chamber is
-// unsealed, and if the list of frozen keys is missing. It waits for nothing.
-func (c *Chamber) Frozen(public [48]byte) bool {
-	v := c.view.Load()
-	if v.frozen == nil || v.frozen.all || v.displaced != "" {
-		return true
-	}
-	_, is := v.frozen.keys[public]
-	return is
-}
-
-// Freeze has keys sign nothing that can be slashed, on every replica when it reads the signer state; without keys, all keys there are and
-// will be. Keys that are frozen already stay so.
-func (c *Chamber) Freeze(ctx context.Context, keys [][48]byte) error {
+// freeze records a freeze.
+func (c *Chamber) freeze(ctx context.Context, keys [][48]byte) error {
 	return c.changeItems(ctx, "freeze", func(m *manifest, g *generation) error {
 		if m.Frozen == FreezeAll {
 			return errUnchanged
@@ -65,8 +53,8 @@ func (c *Chamber) Freeze(ctx context.Context, keys [][48]byte) error {
 	})
 }
 
-// Unfreeze ends the freeze of keys, and without keys every freeze.
-func (c *Chamber) Unfreeze(ctx context.Context, keys [][48]byte) error {
+// unfreeze records the end of a freeze.
+func (c *Chamber) unfreeze(ctx context.Context, keys [][48]byte) error {
 	return c.changeItems(ctx, "unfreeze", func(m *manifest, g *generation) error {
 		switch {
 		case m.Frozen == FreezeNone:
@@ -97,7 +85,7 @@ func (c *Chamber) Unfreeze(ctx context.Context, keys [][48]byte) error {
 // changeItems makes a change that writes items, and removes those of their kind that are named no more, or never were: what was listed before
 // the manifest was read can be named only by it, or by a change that the new manifest excludes.
 func (c *Chamber) changeItems(ctx context.Context, what string, fn edit) error {
-	listed, err := c.o.State.List(ctx)
+	listed, err := c.list(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: list the signer state: %w", what, err)
 	}
@@ -118,6 +106,12 @@ func (c *Chamber) changeItems(ctx context.Context, what string, fn edit) error {
 		}
 	}
 	return nil
+}
+
+func (c *Chamber) list(ctx context.Context) ([]store.Listed, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	return c.o.State.List(ctx)
 }
 
 // putFrozen writes lists of frozen keys as new items, and names them in the manifest.

@@ -1,6 +1,7 @@
 package chamber
 
 import (
+	"crypto/sha256"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -12,12 +13,14 @@ import (
 
 // health is what is known of the shares.
 type health struct {
-	mu     sync.Mutex // held while shares is used
-	shares map[string]ShareHealth
+	mu     sync.Mutex                        // held while shares is used
+	shares map[[sha256.Size]byte]ShareHealth // by their key
 }
 
 // key tells a share from those that had or will have its number.
-func (s share) key() string { return strconv.Itoa(s.Number) + string(s.Sealed) }
+func (s share) key() [sha256.Size]byte {
+	return sha256.Sum256(append([]byte{byte(s.Number)}, s.Sealed...))
+}
 
 // of is the health of a manifest's shares.
 func (h *health) of(m *manifest) []ShareHealth {
@@ -36,7 +39,7 @@ func (h *health) of(m *manifest) []ShareHealth {
 func (h *health) forget(m *manifest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	kept := map[string]ShareHealth{}
+	kept := map[[sha256.Size]byte]ShareHealth{}
 	for _, s := range m.Shares {
 		if known, ok := h.shares[s.key()]; ok {
 			kept[s.key()] = known
@@ -50,7 +53,7 @@ func (h *health) note(s share, now ShareHealth) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.shares == nil {
-		h.shares = map[string]ShareHealth{}
+		h.shares = map[[sha256.Size]byte]ShareHealth{}
 	}
 	before, known := h.shares[s.key()]
 	h.shares[s.key()] = now

@@ -127,6 +127,7 @@ func (c *Chamber) create(ctx context.Context, m *manifest, g *generation, identi
 	c.mu.Lock()
 	s, err := c.put(ctx, m, g, 1)
 	if err == nil {
+		c.sealedHere = false // it was of no chamber
 		err = c.take(ctx, s, g, identity)
 	}
 	c.mu.Unlock()

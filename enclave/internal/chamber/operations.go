@@ -2,26 +2,33 @@ package chamber
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
 
-// SealChamber wipes the master key, here at once and on every replica when it reads the signer state, until an operator unseals.
+// SealChamber wipes the master key, here at once and on every replica when it reads the signer state, until an operator unseals. If it cannot
+// be recorded, the key is wiped here all the same, and the error says so.
 func (c *Chamber) SealChamber(ctx context.Context) error {
 	if v := c.view.Load(); v.m != nil && v.m.Sealed {
 		return nil
 	}
-	return c.change(ctx, "seal", func(m *manifest, _ *generation) error {
+	err := c.change(ctx, "seal", func(m *manifest, _ *generation) error {
 		if m.Sealed {
 			return errUnchanged
 		}
 		m.Sealed = true
 		return nil
 	})
+	if err == nil || errors.Is(err, ErrUninitialized) {
+		return err
+	}
+	c.sealHere()
+	return fmt.Errorf("%w; it is not recorded: this replica is sealed until an operator unseals it, and the others may not be", err)
 }
 
 // Unseal has the master key rebuilt now, and ends an operator's seal on every replica. The root token is checked here, because only the key
-// tells whether the list of tokens is authentic. It returns ErrToken, ErrBusy if another Unseal is under way, or why there is no key.
+// tells whether the list of tokens is authentic. A seal of this replica alone ends only here. It returns ErrToken, ErrBusy if another Unseal is under way, or why there is no key.
 func (c *Chamber) Unseal(ctx context.Context, rootToken string) error {
 	if !c.unsealing.TryLock() {
 		return fmt.Errorf("unseal: %w", ErrBusy)
@@ -34,6 +41,7 @@ func (c *Chamber) Unseal(ctx context.Context, rootToken string) error {
 		if _, err := c.findToken(m, &keyring{now: g}, rootToken); err != nil {
 			return err
 		}
+		c.sealedHere = false
 		if !m.Sealed {
 			return errUnchanged
 		}

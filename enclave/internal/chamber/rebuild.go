@@ -28,6 +28,10 @@ func (c *Chamber) rebuild(ctx context.Context, m *manifest) (*generation, string
 	if m.Wrap == WrapEncrypt && c.o.Wrap != WrapEncrypt && c.o.PinnedID == "" {
 		return nil, "", fmt.Errorf("the shares were sealed by Encrypt, which the configuration neither says nor names the chamber: %w", ErrPinned)
 	}
+	if m.Threshold < c.o.Threshold && c.o.PinnedID == "" {
+		return nil, "", fmt.Errorf("%d shares give the master key, fewer than the configured threshold of %d, and the configuration does not name the chamber: %w",
+			m.Threshold, c.o.Threshold, ErrPinned)
+	}
 	identity, err := c.slashingStore(ctx)
 	if err != nil {
 		return nil, "", err
@@ -49,6 +53,7 @@ func (c *Chamber) slashingStore(ctx context.Context) (string, error) {
 // combine takes shares as they come until they give the key with the manifest's id. A wrong one among them costs one share more, and is
 // named.
 func (c *Chamber) combine(ctx context.Context, m *manifest) (*generation, error) {
+	c.health.forget(m) // whoever writes the signer state can name new shares as often as they like
 	var good []shamir.Share
 	defer func() { wipeShares(good) }()
 	var faults []string
@@ -113,6 +118,9 @@ func copyOf(key secret.Bytes) (*generation, error) {
 
 // checkShares tries each share while the chamber is unsealed: right after it was, and then from time to time.
 func (c *Chamber) checkShares(ctx context.Context) {
+	if c.o.CheckInterval == 0 {
+		return
+	}
 	timer := time.NewTimer(jittered(c.o.CheckInterval))
 	defer timer.Stop()
 	for {

@@ -105,6 +105,9 @@ func (c *Chamber) sync(ctx context.Context) (need stored, err error) {
 	case s.m == nil:
 		c.show(&view{refreshed: time.Now()})
 		return stored{}, nil
+	case c.sealedHere:
+		c.show(&view{stored: s, sealed: hereAlone, refreshed: time.Now()})
+		return stored{}, nil
 	case v.keys != nil && v.keys.now.id == s.m.Chamber:
 		return stored{}, c.take(ctx, s, v.keys.now, c.storeID)
 	case v.keys != nil:
@@ -115,9 +118,9 @@ func (c *Chamber) sync(ctx context.Context) (need stored, err error) {
 		c.show(&view{stored: s, sealed: byOperator, refreshed: time.Now()})
 		return stored{}, nil
 	}
-	if c.tried.err != nil && c.tried.sum == s.sum && (c.tried.final || time.Now().Before(c.tried.next)) {
-		c.failed(s, c.tried.err)
-		return stored{}, c.tried.err
+	if err := c.tried.refuses(s); err != nil {
+		c.failed(s, err)
+		return stored{}, err
 	}
 	if v.keys == nil {
 		c.show(&view{stored: s, sealed: rebuilding, refreshed: time.Now()})
@@ -162,6 +165,7 @@ func (c *Chamber) read(ctx context.Context) (stored, error) {
 func (c *Chamber) refuse(err error) error {
 	v := *c.view.Load()
 	v.fault = err
+	v.doubt(err)
 	c.show(&v)
 	reason := "corrupt"
 	for kind, name := range map[error]string{ErrRolledBack: "rolled_back", ErrForeign: "foreign", ErrNewer: "newer"} {
@@ -186,11 +190,7 @@ func (c *Chamber) follow(ctx context.Context, s stored) error {
 		c.tried = attempt{pause: newPause()}
 		return nil
 	}
-	if c.tried.sum != s.sum || c.tried.err == nil {
-		c.tried = attempt{sum: s.sum, pause: newPause()}
-	}
-	c.tried.err, c.tried.next = err, time.Now().Add(c.tried.pause.NextBackOff())
-	c.tried.final = errors.Is(err, ErrForeign) || errors.Is(err, ErrPinned) || errors.Is(err, ErrNotApproved)
+	c.tried.fail(s, err)
 	c.failed(s, err)
 	return err
 }
@@ -207,12 +207,17 @@ func (c *Chamber) adopt(ctx context.Context, g *generation, identity string) err
 	return c.take(ctx, s, g, identity)
 }
 
-// failed shows why there is no key for a manifest, with mu held.
+// failed shows why there is no key for a manifest, with mu held. A chamber whose key endorses one that the configuration does not let it
+// follow is sealed: it would sign on, and see no freeze and no seal.
 func (c *Chamber) failed(s stored, err error) {
 	v := *c.view.Load()
-	if v.keys != nil {
+	switch {
+	case v.keys != nil && errors.Is(err, ErrPinned) && s.m.endorsed(v.keys.now) == nil:
+		v = view{stored: s, sealed: err.Error(), refreshed: time.Now()}
+	case v.keys != nil:
 		v.fault = err
-	} else {
+		v.doubt(err)
+	default:
 		v = view{stored: s, sealed: err.Error(), refreshed: time.Now()}
 	}
 	c.show(&v)

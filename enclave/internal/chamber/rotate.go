@@ -46,8 +46,8 @@ func (c *Chamber) RotateKMS(ctx context.Context, keyARNs []string, threshold int
 // is sealed with the old one ([Chamber.Current] tells which) and returns how many items are left; the old one is dropped. The chamber is
 // unsealed throughout, and any replica goes on with the same call where another was stopped.
 //
-// The second step waits for twice the lease of [Chamber.Seal], so that no replica can add anything under the old key any more: five refresh
-// intervals, or 10 s if that is more. The third is refused, with ErrPinned, as long as this replica's configuration names the old chamber.id:
+// The second step waits so that no replica can add anything under the old key any more: twice the lease of [Chamber.Seal], which is five refresh
+// intervals, or 10 s if that is more, and 30 s for writes under way. The third is refused, with ErrPinned, as long as this replica's configuration names the old chamber.id:
 // with the old key goes what tells that the new one follows it.
 func (c *Chamber) RotateMasterKey(ctx context.Context, reencrypt func(ctx context.Context) (left int, err error)) error {
 	const what = "rotate-master-key"
@@ -182,12 +182,20 @@ func (c *Chamber) finishRotation(ctx context.Context, reencrypt func(ctx context
 	})
 }
 
-// settle waits until no replica seals with the old master key any more: they see the new one, or do not see the signer state.
+// writesUnderWay is the longest that what was sealed takes to be stored: three attempts, each of which ends after storeLimit.
+const writesUnderWay = 3 * storeLimit
+
+// settle waits until nothing new is stored under the old master key: replicas see the new one, or do not see the signer state, and what they
+// had sealed before is written. A replica without refreshes is the only one.
 func (c *Chamber) settle(ctx context.Context) error {
 	c.mu.Lock()
 	since := c.rotating.since
 	c.mu.Unlock()
-	timer := time.NewTimer(2*c.lease() - time.Since(since))
+	var wait time.Duration
+	if lease := c.lease(); lease != 0 {
+		wait = 2*lease + writesUnderWay
+	}
+	timer := time.NewTimer(wait - time.Since(since))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

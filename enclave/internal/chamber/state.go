@@ -151,9 +151,12 @@ func (c *Chamber) Status() Status {
 	if v.m.rotating() {
 		s.PreviousID = v.m.Previous.Chamber
 	}
-	s.Approved, s.SlashingStore, s.OperatorSeal, s.Freeze = v.m.Approved, v.m.SlashingStore, v.m.Sealed, v.m.Frozen
+	s.Approved, s.SlashingStore, s.OperatorSeal, s.Freeze = v.m.Approved, v.m.SlashingStore, v.m.Sealed || v.sealed == hereAlone, v.m.Frozen
 	if v.frozen != nil {
 		s.FrozenKeys = len(v.frozen.keys)
+	}
+	if s.Reason == "" && c.here.Load() != nil {
+		s.Reason = "keys are frozen on this replica alone, because a freeze could not be recorded (`operator unfreeze` ends it)"
 	}
 	for _, t := range v.m.Tokens {
 		s.RootTokens = append(s.RootTokens, t.public())

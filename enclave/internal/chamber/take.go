@@ -3,6 +3,7 @@ package chamber
 import (
 	"context"
 	"crypto/hmac"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,8 +20,12 @@ func (c *Chamber) take(ctx context.Context, s stored, g *generation, identity st
 	held := v.keys.find(g.id) == g
 	if held && s.sum == v.sum && len(v.missing) == 0 {
 		same := *v
-		same.stored, same.fault, same.unreachable, same.refreshed = s, nil, nil, time.Now()
+		same.stored, same.fault, same.unreachable, same.foreign, same.refreshed = s, nil, nil, time.Time{}, time.Now()
 		c.show(&same)
+		return nil
+	}
+	if c.sealedHere {
+		c.show(&view{stored: s, sealed: hereAlone, refreshed: time.Now()})
 		return nil
 	}
 	keys, err := c.authenticate(s.m, g, v.keys)
@@ -141,4 +146,11 @@ func digestName(digest string) string {
 		return "none, which is not measured"
 	}
 	return digest
+}
+
+// doubt notes since when what stands in the store is not of this chamber's key, although it is newer than what is known.
+func (v *view) doubt(err error) {
+	if errors.Is(err, ErrForeign) && v.foreign.IsZero() {
+		v.foreign = time.Now()
+	}
 }

@@ -160,6 +160,7 @@ func (w *world) replica(with ...func(*Options)) *Chamber {
 	w.t.Helper()
 	o := Options{
 		State: w.state, KMS: w.kms, AllowedKeys: arns(1, 2, 3, 4, 5), ConfigDigest: digest(digestA), RefreshInterval: time.Second,
+		CheckInterval: time.Hour,
 		SlashingStore: func(context.Context) (string, error) { return "store-1", nil },
 		Log:           w.core, Registry: prometheus.NewRegistry(),
 	}

@@ -21,12 +21,22 @@ func (t StoredTable) CAs() (*x509.CertPool, error) { return parseCAs(t.CAPEM) }
 func (c Chamber) CAs() (*x509.CertPool, error) { return parseCAs(c.KMSCAPEM) }
 
 func parseCAs(text string) (*x509.CertPool, error) {
-	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-	rest := strings.TrimSpace(text)
-	if rest == "" {
-		return nil, nil //nolint:nilnil // no pool means the system's, as in crypto/tls
+	found, err := parseCertificates(text)
+	if err != nil || len(found) == 0 {
+		return nil, err // no pool means the system's, as in crypto/tls
 	}
 	pool := x509.NewCertPool()
+	for _, cert := range found {
+		pool.AddCert(cert)
+	}
+	return pool, nil
+}
+
+// parseCertificates reads PEM, in which line breaks may be spaces.
+func parseCertificates(text string) ([]*x509.Certificate, error) {
+	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+	rest := strings.TrimSpace(text)
+	var found []*x509.Certificate
 	for n := 1; rest != ""; n++ {
 		body, after, ended := strings.Cut(strings.TrimPrefix(rest, begin), end)
 		if !ended || !strings.HasPrefix(rest, begin) {
@@ -40,10 +50,10 @@ func parseCAs(text string) (*x509.CertPool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d cannot be read: %w", n, err)
 		}
-		pool.AddCert(cert)
+		found = append(found, cert)
 		rest = strings.TrimSpace(after)
 	}
-	return pool, nil
+	return found, nil
 }
 
 func (c *checker) authorities() {

@@ -189,6 +189,7 @@ func (c *checker) nitro(platform []string) {
 		c.owned(t, platform)
 	}
 	c.verified("on tee.platform nitro", platform)
+	c.trustedKMS("on tee.platform nitro", platform)
 }
 
 func (c *checker) production(p process) {
@@ -206,6 +207,7 @@ func (c *checker) production(p process) {
 	}
 	c.closedAPI("with PRODUCTION=true", nil)
 	c.verified("with PRODUCTION=true", nil)
+	c.trustedKMS("with PRODUCTION=true", nil)
 }
 
 // verified refuses databases and tables that could be anybody's.

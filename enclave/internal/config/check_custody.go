@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // maxShares is the most KMS keys of a chamber, one share each.
@@ -137,5 +138,25 @@ func (c *checker) nitroCustody(platform []string) {
 	}
 	if c.TEE.RoleARN == "" {
 		c.refuse("tee.role_arn", platform, "must be set on tee.platform nitro: the relayed credentials, for KMS and the signer state, are held against it")
+	}
+	c.following(platform)
+}
+
+// following refuses a replica that never looks what others have changed.
+func (c *checker) following(platform []string) {
+	sources := c.KeySources
+	for _, look := range []struct {
+		key, switchedBy string
+		used            bool
+		every           time.Duration
+	}{
+		{"signer_state.refresh_interval_seconds", "signer_state.backend", true, c.SignerState.RefreshInterval},
+		{"key_sources.dynamodb.refresh_interval_seconds", "key_sources.dynamodb.table", sources.DynamoDB.Table != "", sources.DynamoDB.RefreshInterval},
+		{"key_sources.database.refresh_interval_seconds", "key_sources.database.enabled", sources.Database.Enabled, sources.Database.RefreshInterval},
+	} {
+		if look.used && look.every == 0 {
+			c.refuse(look.key, append(on(look.switchedBy), platform...),
+				"0 is refused on tee.platform nitro: what is sealed, frozen, revoked or deactivated through another replica would never be followed")
+		}
 	}
 }

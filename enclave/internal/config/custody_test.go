@@ -91,19 +91,6 @@ func TestKMSKeys(t *testing.T) {
 	}
 }
 
-func TestKMSEndpoint(t *testing.T) {
-	for set, want := range map[string]string{
-		"":                                       "",
-		"https://kms.internal:8443":              "https://kms.internal:8443",
-		"https://vpce-1.kms.{region}.amazon.com": "https://vpce-1.kms.eu-west-1.amazon.com",
-	} {
-		c := loadYAML(t, strings.Replace(statePostgres, "chamber: {", "chamber: {kms_endpoint: '"+set+"', ", 1))
-		if got := c.Chamber.Endpoint("eu-west-1"); got != want {
-			t.Errorf("%s: got %s, want %s", set, got, want)
-		}
-	}
-}
-
 func TestStateRules(t *testing.T) {
 	const arn = "arn:aws:dynamodb:eu-central-1:111122223333:table/"
 	const iam = "signer_state: {password_source: rds_iam, region: eu-west-1, "
@@ -179,41 +166,12 @@ func TestSealedRules(t *testing.T) {
 	}
 }
 
-func TestSealed(t *testing.T) {
-	want := func(context string) *Sealed {
-		return &Sealed{Ciphertext: []byte{1, 2, 3, 4}, KeyARN: keyA, Context: map[string]string{"containment-chamber": context}}
-	}
-	for _, test := range []struct {
-		name, yaml string
-		want       *Sealed
-	}{
-		{"password", sealedPostgres, want("anti_slashing.sealed_password")},
-		{"folded", strings.Replace(sealedPostgres, "AQIDBA==", "'AQID BA=='", 1), want("anti_slashing.sealed_password")},
-		{"behind a socket", strings.Replace(sealedPostgres, "h/d", "/d?host=/run/pg", 1), want("anti_slashing.sealed_password")},
-		{"access key", sealedTable, want("anti_slashing.dynamodb.sealed_access_key")},
-		{"access key of another backend", strings.Replace(sealedTable, "backend: dynamodb", "backend: noop", 1), nil},
-		{"password beside another source", strings.Replace(sealedPostgres, "password_source: kms", "password_source: url", 1), nil},
-		{"nothing", least, nil},
-	} {
-		got, err := loadYAML(t, test.yaml).AntiSlashing.Sealed()
-		if err != nil {
-			t.Errorf("%s: %v", test.name, err)
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
-	}
-	unchecked := AntiSlashing{Backend: "postgres", PasswordSource: "kms"}
-	if got, err := unchecked.Sealed(); err == nil || got != nil {
-		t.Errorf("without a password: %v, %v", got, err)
-	}
-}
-
 func TestNitroCustody(t *testing.T) {
 	const arn = "arn:aws:dynamodb:eu-central-1:111122223333:table/"
 	const sealed = "backend: dynamodb, dynamodb: {table: '" + arn + "slashing', sealed_access_key: AQIDBA==}"
 	table := strings.NewReplacer(source, sealed, "chamber:", "key_sources: {dynamodb: {table: '"+arn+"keys'}}\nchamber:").Replace(nitro)
 	rds := strings.Replace(nitro, "backend: dynamodb, table: '"+arn+"containment-state'", "backend: postgres, password_source: rds_iam, region: eu-west-1, url: 'postgres://u@h/d'", 1)
+	rows := strings.Replace(rds, "chamber:", "key_sources: {database: {enabled: true}}\nchamber:", 1)
 	for _, test := range []struct{ name, base, from, to, want string }{
 		{"without KMS keys", nitro, ", kms_key_arns: ['" + keyA + "', '" + keyB + "']", "", "chamber.kms_key_arns: must be set"},
 		{"without a role", table, ", role_arn: 'arn:aws:iam::111122223333:role/signer'", "", "tee.role_arn: must be set on tee.platform nitro"},
@@ -225,14 +183,22 @@ func TestNitroCustody(t *testing.T) {
 		{"record with relayed credentials", table, ", sealed_access_key: AQIDBA==", "", "5: anti_slashing.backend: dynamodb without dynamodb.sealed_access_key needs anti_slashing.trust_parent: true"},
 		{"record without credentials", nitro, "password_source: kms", "password_source: url", "5: anti_slashing.password_source: url needs anti_slashing.trust_parent: true on tee.platform nitro: no password can stand in the URL there"},
 		{"database beside a table", table, "key_sources: {", "key_sources: {database: {enabled: true}, ", "6: key_sources.database.enabled: is refused beside"},
+		{"state that is never looked at", nitro, "signer_state: {", "signer_state: {refresh_interval_seconds: 0, ", "4: signer_state.refresh_interval_seconds: 0 is refused on tee.platform nitro: what is sealed"},
+		{"keys that are never looked at", table, "/keys'", "/keys', refresh_interval_seconds: 0", "6: key_sources.dynamodb.refresh_interval_seconds: 0 is refused on tee.platform nitro"},
+		{"rows that are never looked at", rows, "enabled: true", "enabled: true, refresh_interval_seconds: 0", "6: key_sources.database.refresh_interval_seconds: 0 is refused on tee.platform nitro"},
 	} {
 		t.Run(test.name, func(t *testing.T) { refusedAfter(t, test.base, test.from, test.to, test.want) })
 	}
 	loadYAML(t, strings.Replace(rds, "signer_state: {", "signer_state: {table: unused, ", 1))
+	loadYAML(t, strings.Replace(nitro, "chamber: {", "key_sources: {dynamodb: {refresh_interval_seconds: 0}, database: {refresh_interval_seconds: 0}}\nchamber: {", 1)) // not used
+	for _, elsewhere := range []string{stateTable, statePostgres, stateSQLite} {
+		loadYAML(t, strings.Replace(elsewhere, "signer_state: {", "signer_state: {refresh_interval_seconds: 0, ", 1))
+	}
 }
 
 func TestCertificatesOfEverySection(t *testing.T) {
-	c := loadYAML(t, full)
+	simulated := strings.NewReplacer("platform: nitro,", "platform: simulated, simulated: {socket_dir: a, state_dir: b},", "kms_ca_pem: ''", "kms_ca_pem: '"+examplePEM+"'")
+	c := loadYAML(t, simulated.Replace(full))
 	for name, section := range map[string]interface {
 		CAs() (*x509.CertPool, error)
 	}{"anti_slashing": c.AntiSlashing, "signer_state": c.SignerState, "key_sources.dynamodb": c.KeySources.DynamoDB, "chamber": c.Chamber} {

@@ -31,12 +31,15 @@ type Chamber struct {
 	// Trust: none.
 	ShareCheckInterval time.Duration `koanf:"share_check_interval_seconds" default:"3600" range:"0-604800"`
 	// URL of KMS, for a VPC endpoint or a KMS of one's own; {region} in its host stands for the region of the key. Empty is each region's public
-	// endpoint. http is refused.
-	// Trust: measured. Whoever answers there sees which enclave asks; in an enclave its answers are sealed to the enclave's key.
+	// endpoint. http is refused. On platform nitro and with PRODUCTION=true it is KMS of AWS in the region of every key, without a path and at no port
+	// but 443: kms.{region}.amazonaws.com, kms-fips.{region}.amazonaws.com, kms.{region}.api.aws or vpce-ID.kms.{region}.vpce.amazonaws.com; in
+	// cn- regions amazonaws.com.cn.
+	// Trust: measured. Whoever answers there could use the enclave's attestation document, which is bound to the enclave's key and not to one
+	// request, to have KMS open other ciphertexts for it.
 	KMSEndpoint string `koanf:"kms_endpoint" measured:"true" example:"https://vpce-0123.kms.{region}.vpce.amazonaws.com"`
 	// Certificates of the authorities that vouch for KMS, in PEM; line breaks may be spaces. Empty means the authorities of the system, in
-	// an enclave those of Mozilla's list that are compiled in.
-	// Trust: measured. Envelopes have no authenticity of their own: it rests on this.
+	// an enclave those of Mozilla's list that are compiled in. Refused on platform nitro and with PRODUCTION=true.
+	// Trust: measured. Whoever has such an authority's key, and stands between, is KMS: envelopes have no authenticity of their own.
 	KMSCAPEM string `koanf:"kms_ca_pem" measured:"true" example:"-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"`
 }
 
@@ -75,7 +78,7 @@ type SignerState struct {
 	// Trust: it holds ciphertext alone; whoever can roll it back rolls the state back.
 	Path string `koanf:"path" example:"./state.sqlite"`
 	// Seconds between two looks for what other replicas have changed. Zero looks only when this process changes something, which is
-	// discouraged: a seal or a rotation on one replica does not reach the others.
+	// discouraged, and refused on platform nitro: a seal, a freeze or a revocation on one replica does not reach the others.
 	// Trust: none.
 	RefreshInterval time.Duration `koanf:"refresh_interval_seconds" default:"1" range:"0-3600"`
 }
@@ -98,9 +101,9 @@ type StoredTable struct {
 	// Trust: measured. Whoever has such an authority's key, and stands between, is the table.
 	CAPEM string `koanf:"ca_pem" measured:"true" example:"-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"`
 	// Keys of which status are loaded: active, inactive or both. An empty list loads none.
-	// Trust: none beyond the table; a key that is inactive everywhere else signs where this says so.
-	StatusFilter []string `koanf:"status_filter" default:"active" example:"active"`
-	// Seconds between two looks for keys that others have changed. Zero loads the keys at unseal alone.
+	// Trust: measured. A key that is inactive everywhere else signs where this says so.
+	StatusFilter []string `koanf:"status_filter" default:"active" measured:"true" example:"active"`
+	// Seconds between two looks for keys that others have changed. Zero loads the keys at unseal alone, which platform nitro refuses.
 	// Trust: none.
 	RefreshInterval time.Duration `koanf:"refresh_interval_seconds" default:"1" range:"0-3600"`
 	// Readers of the table at once while all keys are loaded. Zero is refused.
@@ -115,9 +118,9 @@ type StoredRows struct {
 	// Trust: measured. The database holds ciphertext, and can withhold keys or roll their status back.
 	Enabled bool `koanf:"enabled" default:"false" measured:"true"`
 	// Keys of which status are loaded: active, inactive or both. An empty list loads none.
-	// Trust: none beyond the database; a key that is inactive everywhere else signs where this says so.
-	StatusFilter []string `koanf:"status_filter" default:"active" example:"active"`
-	// Seconds between two looks for keys that others have changed. Zero loads the keys at unseal alone.
+	// Trust: measured. A key that is inactive everywhere else signs where this says so.
+	StatusFilter []string `koanf:"status_filter" default:"active" measured:"true" example:"active"`
+	// Seconds between two looks for keys that others have changed. Zero loads the keys at unseal alone, which platform nitro refuses.
 	// Trust: none.
 	RefreshInterval time.Duration `koanf:"refresh_interval_seconds" default:"1" range:"0-3600"`
 }

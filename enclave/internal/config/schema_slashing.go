@@ -38,9 +38,12 @@ type AntiSlashing struct {
 	// Trust: measured. With rds_iam, whoever has the same AWS credentials can write to the database.
 	PasswordSource string `koanf:"password_source" default:"url" enum:"url rds_iam kms" measured:"true"`
 	// Password of the postgres backend for password_source kms, as AWS KMS encrypted it: the CiphertextBlob, in base64, of "aws kms encrypt" with
-	// the key of sealed_password_kms_key_arn and the encryption context containment-chamber=anti_slashing.sealed_password. Empty unless
-	// password_source is kms. Not measured: another password changes no digest.
-	// Trust: it is ciphertext, for those alone whom the policy of the KMS key lets decrypt; a policy that names the enclave keeps the parent out.
+	// the key of sealed_password_kms_key_arn and the encryption context that "containment-chamber config sealed-context" prints, in which
+	// containment-chamber is anti_slashing.sealed_password, and containment-chamber:server (host:port), :user and :database are those of url, and
+	// :ca is the SHA-256 of the certificates of ca_pem (DER, one after the other, in hexadecimal), or "public" without. So it is encrypted
+	// again when one of them changes. Empty unless password_source is kms. Not measured: another password changes no digest.
+	// Trust: it is ciphertext, for those alone whom the policy of the KMS key lets decrypt; a policy that names the enclave keeps the parent out,
+	// and the encryption context keeps it from every other server.
 	SealedPassword string `koanf:"sealed_password" example:"AQICAHhWbXzGzUo5x0m1C3v2uQ5d0w=="`
 	// ARN of the KMS key that sealed_password and dynamodb.sealed_access_key are encrypted with, one of chamber.kms_key_arns or another. Needed
 	// with either, and empty without. KMS is reached as chamber.kms_endpoint and chamber.kms_ca_pem say.
@@ -91,9 +94,10 @@ type DynamoDB struct {
 	// on platform nitro and with PRODUCTION=true.
 	// Trust: measured. Whoever answers there is the record.
 	Endpoint string `koanf:"endpoint" measured:"true" example:"https://vpce-0123.dynamodb.eu-central-1.vpce.amazonaws.com"`
-	// Access key for the table, as AWS KMS encrypted it: in base64 as sealed_password, with the encryption context
-	// containment-chamber=anti_slashing.dynamodb.sealed_access_key; the plaintext is ACCESS_KEY_ID:SECRET. Empty takes the AWS credentials
-	// that the signer has for everything else. Not measured: another access key changes no digest.
+	// Access key for the table, as AWS KMS encrypted it: in base64 as sealed_password, with an encryption context in which
+	// containment-chamber is anti_slashing.dynamodb.sealed_access_key, and containment-chamber:table and :endpoint are those of this section
+	// as written, or "public" without endpoint; the plaintext is ACCESS_KEY_ID:SECRET. Empty takes the AWS credentials that the
+	// signer has for everything else. Not measured: another access key changes no digest.
 	// Trust: as sealed_password; whoever has an access key for the table can make this signer vote twice.
 	SealedAccessKey string `koanf:"sealed_access_key" example:"AQICAHhWbXzGzUo5x0m1C3v2uQ5d0w=="`
 }

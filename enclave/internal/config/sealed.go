@@ -1,10 +1,15 @@
 package config
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgurl"
 )
 
 // Sealed is a credential that AWS KMS encrypted.
@@ -17,6 +22,7 @@ type Sealed struct {
 const (
 	sealedPassword  = "anti_slashing.sealed_password" //nolint:gosec // the name of a key of the configuration
 	sealedAccessKey = "anti_slashing.dynamodb.sealed_access_key"
+	sealedKeyARN    = "anti_slashing.sealed_password_kms_key_arn"
 )
 
 // Sealed is the credential of the store: the password of the postgres backend for password_source kms, or the access key of the dynamodb
@@ -30,7 +36,47 @@ func (a AntiSlashing) Sealed() (*Sealed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	return &Sealed{ciphertext, a.SealedPasswordKMSKeyARN, map[string]string{"containment-chamber": key}}, nil
+	destination, err := a.destination()
+	if err != nil {
+		return nil, err
+	}
+	context := map[string]string{"containment-chamber": key}
+	for name, value := range destination {
+		context["containment-chamber:"+name] = value
+	}
+	return &Sealed{ciphertext, a.SealedPasswordKMSKeyARN, context}, nil
+}
+
+// destination says where the credential goes, so that KMS opens it for no configuration that sends it elsewhere. No value is empty.
+func (a AntiSlashing) destination() (map[string]string, error) {
+	if a.Backend == "dynamodb" {
+		return map[string]string{"table": a.DynamoDB.Table, "endpoint": cmp.Or(a.DynamoDB.Endpoint, "public")}, nil
+	}
+	target, err := pgurl.Parse(a.URL)
+	if err != nil {
+		return nil, fmt.Errorf("anti_slashing.url: %w", err)
+	}
+	authorities, err := a.authorities()
+	if err != nil {
+		return nil, fmt.Errorf("anti_slashing.ca_pem: %w", err)
+	}
+	return map[string]string{"server": target.Address(), "user": target.User, "database": target.Database, "ca": authorities}, nil
+}
+
+// authorities is the SHA-256 of the certificates of ca_pem, one after the other in DER, in hexadecimal; "public" if there are none.
+func (a AntiSlashing) authorities() (string, error) {
+	certificates, err := parseCertificates(a.CAPEM)
+	if err != nil {
+		return "", err
+	}
+	if len(certificates) == 0 {
+		return "public", nil
+	}
+	hash := sha256.New()
+	for _, cert := range certificates {
+		hash.Write(cert.Raw)
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // sealedText is the key of the configuration that holds the credential in use, and its text; no key if there is none.
@@ -71,10 +117,9 @@ func (c *checker) sealed() {
 			c.refuse(text.key, nil, "%w", err)
 		}
 	}
-	const arn = "anti_slashing.sealed_password_kms_key_arn"
 	if s.SealedPasswordKMSKeyARN != "" {
 		if err := checkKMSKey(s.SealedPasswordKMSKeyARN); err != nil {
-			c.refuse(arn, nil, "%w", err)
+			c.refuse(sealedKeyARN, nil, "%w", err)
 		}
 	}
 	key, text := s.sealedText()
@@ -82,6 +127,6 @@ func (c *checker) sealed() {
 		c.refuse(sealedPassword, on("anti_slashing.backend", "anti_slashing.password_source"), "must be set: anti_slashing.password_source is kms")
 	}
 	if key != "" && s.SealedPasswordKMSKeyARN == "" {
-		c.refuse(arn, on("anti_slashing.backend", "anti_slashing.password_source"), "must be set: it names the KMS key that opens %s", key)
+		c.refuse(sealedKeyARN, on("anti_slashing.backend", "anti_slashing.password_source"), "must be set: it names the KMS key that opens %s", key)
 	}
 }

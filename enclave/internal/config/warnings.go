@@ -30,6 +30,9 @@ func (c *Config) custodyWarnings() []string {
 	if s.SetupTokenSHA256 == "" {
 		warnings = append(warnings, "chamber.setup_token_sha256 is not set, and neither is chamber.id: on tee.platform "+c.TEE.Platform+" nobody can initialise this chamber")
 	}
+	if s.KMSThreshold == 0 && c.TEE.Platform == "nitro" {
+		warnings = append(warnings, "chamber.id and chamber.kms_threshold are not set: any master key is taken that the signer state holds, and one share may be enough to rebuild it")
+	}
 	if s.Wrap == "encrypt" {
 		warnings = append(warnings, "chamber.wrap is encrypt, and chamber.id is not set: whoever holds the role's credentials, as the parent does, can put a master key there that he knows")
 	}

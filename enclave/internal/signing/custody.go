@@ -14,6 +14,8 @@ import (
 type Custody interface {
 	// Sealed returns why nothing may be signed; nil if it may.
 	Sealed() error
+	// Missing returns why keys may not be loaded yet that will be; nil if all are there.
+	Missing() error
 	// Frozen says that a key must not sign what can be slashed.
 	Frozen(public [48]byte) bool
 }
@@ -32,6 +34,11 @@ func (s *Signer) sealed() error {
 // find returns a key that may sign a request of its kind.
 func (s *Signer) find(public bls.PublicKey, req eth2.Request) (*keystore.Key, error) {
 	key, err := s.keys.Find(public)
+	if err != nil && s.custody != nil {
+		if missing := s.custody.Missing(); missing != nil { // a client that hears of an unknown key gives it up
+			return nil, problem.Wrap(problem.Sealed, missing, "the keys are being loaded")
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

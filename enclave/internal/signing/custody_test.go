@@ -14,8 +14,16 @@ import (
 
 // custody is one that a test changes.
 type custody struct {
-	sealed atomic.Bool
-	frozen atomic.Pointer[bls.PublicKey]
+	sealed  atomic.Bool
+	loading atomic.Bool
+	frozen  atomic.Pointer[bls.PublicKey]
+}
+
+func (c *custody) Missing() error {
+	if c.loading.Load() {
+		return errors.New("the table does not answer")
+	}
+	return nil
 }
 
 func (c *custody) Sealed() error {
@@ -48,6 +56,22 @@ func TestSealed(t *testing.T) {
 	if _, err := h.Sign(t.Context(), grant(h.key, duty().Kind()), duty()); err != nil {
 		t.Errorf("unsealed: %v", err)
 	}
+}
+
+// TestMissing: while keys are being loaded one that is not there may still come, and those that are there sign.
+func TestMissing(t *testing.T) {
+	h, c := open(t, untouched(t), 0, 0), &custody{}
+	h.custody = c
+	other := bls.PublicKey{0xee}
+	c.loading.Store(true)
+	sig, err := h.Sign(t.Context(), grant(other, eth2.Attestation), vote(1, 2, 0))
+	checkProblem(t, sig, err, problem.Sealed, "the keys are being loaded")
+	if _, err := h.Sign(t.Context(), grant(h.key, duty().Kind()), duty()); err != nil {
+		t.Errorf("a key that is there: %v", err)
+	}
+	c.loading.Store(false)
+	sig, err = h.Sign(t.Context(), grant(other, eth2.Attestation), vote(1, 2, 0))
+	checkProblem(t, sig, err, problem.UnknownKey, "")
 }
 
 // TestSealedMeanwhile: a key that a seal wiped while its vote was written is no unknown one, which clients would give up.

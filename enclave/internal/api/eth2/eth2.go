@@ -47,8 +47,10 @@ type Deps struct {
 	Canaries []bls.PublicKey // keys that nobody should ever ask for
 	// HighWatermark reads that of all keys; nil where nothing is recorded.
 	HighWatermark func(ctx context.Context) (slashing.HighWatermark, error)
-	Log           *zap.Logger           // one line per signing request
-	Registry      prometheus.Registerer // gets containment_signing_…, containment_slashing_… and containment_canary_…
+	// Missing returns why keys are not listed that will be; nil, or nothing, if all are there.
+	Missing  func() error
+	Log      *zap.Logger           // one line per signing request
+	Registry prometheus.Registerer // gets containment_signing_…, containment_slashing_… and containment_canary_…
 }
 
 // API answers the calls.
@@ -179,6 +181,12 @@ func takesJSON(accept []string) bool {
 
 // publicKeys lists the keys in ascending order.
 func (a *API) publicKeys(w http.ResponseWriter, _ *http.Request) {
+	if a.deps.Missing != nil {
+		if err := a.deps.Missing(); err != nil { // a client that misses keys in the list gives them up
+			api.WriteProblem(w, problem.Wrap(problem.Sealed, err, "the keys are sealed, or being loaded"))
+			return
+		}
+	}
 	list := a.deps.Keys.PublicKeys()
 	const perKey = len(`"0x",`) + 2*len(bls.PublicKey{})
 	body := make([]byte, 0, len("[]")+perKey*len(list))

@@ -20,9 +20,9 @@ import (
 // refresh follows the changes, or loads all keys if they cannot be followed. It is called with work held.
 func (s *Source) refresh(ctx context.Context) error {
 	s.mu.Lock()
-	loaded, cursor := s.loaded, s.cursor
+	load, cursor := !s.loaded || s.again, s.cursor
 	s.mu.Unlock()
-	if !loaded {
+	if load {
 		return s.reload(ctx)
 	}
 	if s.o.RefreshInterval == 0 {
@@ -76,7 +76,7 @@ func (s *Source) reload(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	s.cursor, s.loaded = cursor, true
+	s.cursor, s.loaded, s.again = cursor, true, false
 	unusable := len(s.book.failed)
 	s.mu.Unlock()
 	if err := s.uncover(ctx); err != nil {

@@ -65,6 +65,7 @@ type Source struct {
 	mu     sync.Mutex // held while the fields below are used, and never while something is waited for
 	open   bool       // between Load and Drop
 	loaded bool       // a Load has ended well since then: cursor is valid
+	again  bool       // a Load was asked for, and none has ended well since
 	cursor store.Cursor
 	cancel context.CancelFunc // ends what is under way under work
 	book   book
@@ -118,7 +119,7 @@ func (s *Source) Run(ctx context.Context) error {
 func (s *Source) Load(ctx context.Context) error {
 	s.dropping.Lock()
 	s.mu.Lock()
-	s.open = true
+	s.open, s.again = true, true
 	s.mu.Unlock()
 	s.dropping.Unlock()
 	return s.read(ctx, s.reload)

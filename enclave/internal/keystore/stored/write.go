@@ -30,7 +30,7 @@ const (
 	Imported Outcome = iota + 1
 	// Duplicate keys were stored already, and are as they were.
 	Duplicate
-	// Failed keys were not stored, as far as is known; the error says why.
+	// Failed keys were not stored, as far as is known, or not so that they can be opened for good; the error says why.
 	Failed
 )
 
@@ -184,8 +184,30 @@ func (s *Source) change(ctx context.Context, public [48]byte, next func(before s
 		if err != nil {
 			return to, err
 		}
-		return to, s.certain(func() error { return s.o.Keys.Put(ctx, to) })
+		if err := s.certain(func() error { return s.o.Keys.Put(ctx, to) }); err != nil {
+			return to, err
+		}
+		return s.keepCurrent(ctx, to)
 	})
+}
+
+// keepCurrent seals what was written anew if the master key was replaced meanwhile: the rotation may have looked at all items before this one
+// was there, and drops the key. An ErrConflict means that somebody else has written the item since.
+func (s *Source) keepCurrent(ctx context.Context, written store.Key) (store.Key, error) {
+	for range attempts {
+		if s.o.Sealer.Current(written.Body) {
+			return written, nil
+		}
+		next, err := s.reseal(written, written.Status)
+		if err == nil {
+			err = s.certain(func() error { return s.o.Keys.Put(ctx, next) })
+		}
+		if err != nil {
+			return written, fmt.Errorf("it is stored, but sealed with a master key that is not the one of now, and could not be sealed anew: %w", err)
+		}
+		written = next
+	}
+	return written, errors.New("it is stored, but the master key is replaced again and again")
 }
 
 // attempts are made while other writers are first.
@@ -212,14 +234,19 @@ func (s *Source) attempt(ctx context.Context, public [48]byte, do func(before st
 	return store.Key{}, fmt.Errorf("%w: other writers were first, %d times", store.ErrConflict, attempts)
 }
 
-// certain sends a write, and the same again as long as nobody knows what became of it.
-func (*Source) certain(write func() error) (err error) {
+// certain sends a write, and the same again as long as nobody knows what became of it: a table that does not answer the second time may have
+// done it the first time.
+func (*Source) certain(write func() error) error {
+	var doubt error
 	for range 3 {
-		if err = write(); !errors.Is(err, store.ErrOutcomeUnknown) {
+		switch err := write(); {
+		case errors.Is(err, store.ErrOutcomeUnknown):
+			doubt = err
+		case doubt == nil || !errors.Is(err, store.ErrUnavailable):
 			return err
 		}
 	}
-	return err
+	return doubt
 }
 
 // takeWritten takes what this process has written, unless the source is dropped.

@@ -38,6 +38,9 @@ func configure(o Options, t Target) (*pgxpool.Config, error) {
 	c.TLSConfig, c.Fallbacks = tlsConfig(t, o.CAs), nil
 	c.SSLNegotiation, c.SSLCertMode, c.RequireAuth, c.KerberosSpn, c.KerberosSrvName = "postgres", "disable", "", "", ""
 	c.MinProtocolVersion, c.MaxProtocolVersion, c.ChannelBinding = "3.0", "3.0", "prefer"
+	if o.SCRAM {
+		c.RequireAuth, c.ChannelBinding = "scram-sha-256", "require"
+	}
 	c.ValidateConnect = nil
 	c.ConnectTimeout = o.Timeout
 	c.MaxProtocolMessageBodyLen = maxMessage

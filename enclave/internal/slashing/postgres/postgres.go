@@ -38,6 +38,9 @@ type Options struct {
 	Timeout time.Duration
 	// Password, if set, makes the password of each new connection, in place of the URL's.
 	Password func(ctx context.Context, t Target) (string, error)
+	// SCRAM refuses a server that does not prove that it knows the password (SCRAM-SHA-256-PLUS, RFC 5802 and 7677): the password is never
+	// sent, and the proof is bound to this TLS connection (RFC 5929), so that nobody passes it on to the real server.
+	SCRAM bool
 	// CheckOnly never changes the schema: Open fails if it is not there or not current.
 	CheckOnly bool
 }

@@ -9,11 +9,7 @@ import (
 	"testing"
 	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store/dynamodb"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store/storetest"
 )
 
@@ -279,62 +275,4 @@ func TestFarBehind(t *testing.T) {
 			t.Errorf("from %d: %d keys, cursor %d, %v", from, len(changed), cursor, err)
 		}
 	}
-}
-
-// TestRestored: a table whose items are of different moments is not loaded until its keys are counted again, and then works.
-func TestRestored(t *testing.T) {
-	o := keysTable(t)
-	k := openKeys(t, o)
-	for n := range 5 {
-		put(t, k, n, 1)
-	}
-	f := follow(t, k)
-	saved := scan(t, o.Table)
-	put(t, k, 1, 2)
-	put(t, k, 5, 1)
-	put(t, k, 2, 2)
-	for _, i := range saved { // the head and the log are older than the keys
-		if public, ok := i["public_key"].(*types.AttributeValueMemberB); ok && len(public.Value) < 48 {
-			if _, err := shared.Client().PutItem(t.Context(), &sdk.PutItemInput{TableName: &o.Table, Item: i}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	restored := openKeys(t, o)
-	load := func(ctx context.Context) (n int, err error) {
-		_, err = restored.Load(ctx, []store.Status{store.Active}, 16, func(store.Key) error { n++; return nil })
-		return n, err
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if n, err := load(ctx); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "needs its keys counted again") {
-		t.Errorf("before: %d keys, %v", n, err)
-	}
-	if err := dynamodb.RecountKeys(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := load(t.Context()); n != 6 || err != nil {
-		t.Errorf("after: %d keys, %v", n, err)
-	}
-	if _, _, err := restored.Changes(t.Context(), f.Cursor+2); !errors.Is(err, store.ErrCursor) {
-		t.Errorf("a cursor from before: %v", err)
-	}
-	got, err := restored.Get(t.Context(), storetest.Public(1))
-	if err != nil || got.Version != 2 {
-		t.Fatalf("version %d, %v", got.Version, err)
-	}
-	put(t, restored, 1, 3)
-	if n, err := load(t.Context()); n != 6 || err != nil {
-		t.Errorf("after a change: %d keys, %v", n, err)
-	}
-}
-
-// scan is all items of a table.
-func scan(t *testing.T, table string) []map[string]types.AttributeValue {
-	t.Helper()
-	out, err := shared.Client().Scan(t.Context(), &sdk.ScanInput{TableName: &table})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out.Items
 }

@@ -127,8 +127,16 @@ func parseHead(of item) (head, error) {
 		return head{}, fmt.Errorf("%w: item %s: %w", store.ErrUnavailable, headKey, r.err)
 	}
 	var err error
-	h.last, err = parseKey(last.Value)
-	return h, err
+	if h.last, err = parseKey(last.Value); err != nil {
+		return head{}, fmt.Errorf("item %s: %w", headKey, err)
+	}
+	return h, nil
+}
+
+// same says that two heads are of one change. The number does not tell: a table that is made anew or restored counts again.
+func (h head) same(as head) bool {
+	return h.n == as.n && h.active == as.active && h.inactive == as.inactive &&
+		h.last.PublicKey == as.last.PublicKey && h.last.Version == as.last.Version && h.last.Updated.Equal(as.last.Updated)
 }
 
 // head reads the end of the log.
@@ -157,9 +165,10 @@ func (k *Keys) commit(ctx context.Context, before uint64, next head) error {
 	})
 }
 
-// settle puts the last change in place: the key's item, and the log's. It may be repeated, and may come late.
+// settle puts the last change in place: the key's item, and the log's. It may be repeated, and may come late. It is not for concurrent
+// use.
 func (k *Keys) settle(ctx context.Context, h head) error {
-	if h.n <= k.settled.Load() {
+	if h.n == 0 || h.same(k.settled) {
 		return nil
 	}
 	puts := []*dynamodb.PutItemInput{
@@ -184,11 +193,8 @@ func (k *Keys) settle(ctx context.Context, h head) error {
 	if err != nil {
 		return fmt.Errorf("put change %d in place: %w", h.n, err)
 	}
-	for { // another goroutine may have settled a later one
-		if old := k.settled.Load(); old >= h.n || k.settled.CompareAndSwap(old, h.n) {
-			return nil
-		}
-	}
+	k.settled = h
+	return nil
 }
 
 // logKey is the key of the item that holds a change's number.

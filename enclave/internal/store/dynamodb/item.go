@@ -73,20 +73,22 @@ func parseKey(of item) (store.Key, error) {
 	}
 	r := reader{item: of}
 	var k store.Key
-	if public := r.binary(attrPublicKey); len(public) == len(k.PublicKey) {
+	public := r.binary(attrPublicKey)
+	if len(public) == len(k.PublicKey) {
 		k.PublicKey = [48]byte(public)
 	} else {
-		r.fail(attrPublicKey, "is no validator's key")
+		r.fail(attrPublicKey, fmt.Sprintf("has %d bytes, want %d", len(public), len(k.PublicKey)))
 	}
 	k.Version, k.Changed, k.Body = r.number(attrVersion), r.number(attrChanged), r.binary(attrBody)
 	k.Created, k.Updated = time.UnixMilli(int64(r.number(attrCreated))).UTC(), time.UnixMilli(int64(r.number(attrUpdated))).UTC()
-	s, err := store.ParseStatus(r.text(attrStatus))
+	status := r.text(attrStatus)
+	s, err := store.ParseStatus(status)
 	if err != nil {
-		r.fail(attrStatus, "is none")
+		r.fail(attrStatus, fmt.Sprintf("is %q, want active, inactive or deleted", status))
 	}
 	k.Status = s
-	if r.err != nil {
-		return store.Key{}, fmt.Errorf("%w: item of key %s: %w", store.ErrUnavailable, store.Short(k.PublicKey), r.err)
+	if r.err != nil { // whole, for the operator who has to find the item: it keeps all keys from being loaded
+		return store.Key{}, fmt.Errorf("%w: the item of key 0x%x is malformed: %w", store.ErrUnavailable, public, r.err)
 	}
 	return k, nil
 }

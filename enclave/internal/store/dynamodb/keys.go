@@ -19,7 +19,7 @@ const keysRights = "dynamodb:DescribeTable, GetItem and PutItem on the table, an
 type Keys struct {
 	*table
 	writing chan struct{} // holds a value while this process makes a change: it would only get in its own way
-	settled atomic.Uint64 // changes up to this one are in place, as far as is known here
+	settled head          // its change was put in place here, the last of all; used by whoever is writing
 
 	logSize, pageSize uint64 // the constants; tests make them smaller
 }
@@ -118,6 +118,7 @@ func (k *Keys) change(ctx context.Context, public [48]byte, version uint64, next
 			return err
 		}
 		after := h.follow(stored, to)
+		k.settled = head{} // a table that is made anew meanwhile may come to the same head
 		err = k.commit(ctx, h.n, after)
 		if err == nil { // from here the change is made, whoever puts it in place
 			_ = k.settle(ctx, after)

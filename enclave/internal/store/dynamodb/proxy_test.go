@@ -23,6 +23,7 @@ const (
 	throttle        // it is put off
 	replay          // the answer is that to the same request before, when there was one
 	keep            // it is lost, but arrives when release is called
+	silence         // it is not answered, and nobody hears of it
 )
 
 // proxy stands between a store and the server, and spoils requests.
@@ -85,6 +86,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.kept = append(p.kept, onward)
 		p.mu.Unlock()
 		panic(http.ErrAbortHandler)
+	case silence:
+		<-r.Context().Done() // the client has hung up
 	case throttle:
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slower"}`))

@@ -65,6 +65,8 @@ func stored(ctx context.Context, q rowser, public [48]byte) (store.Key, error) {
 
 // Get implements store.Keys.
 func (k *Keys) Get(ctx context.Context, public [48]byte) (store.Key, error) {
+	ctx, cancel := k.bounded(ctx)
+	defer cancel()
 	got, err := stored(ctx, k.pool, public)
 	switch {
 	case err != nil:
@@ -93,7 +95,7 @@ func (k *Keys) Delete(ctx context.Context, public [48]byte, version uint64) erro
 // row, and whoever has it keeps the row until the commit: so changes are committed in the order of their numbers, and a reader that
 // sees one sees all before it. A sequence would give numbers that are committed in any order, and a reader would pass over some.
 func (k *Keys) change(ctx context.Context, public [48]byte, next func(stored store.Key) (store.Key, error)) error {
-	return k.write(ctx, func(tx pgx.Tx) error {
+	return k.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var n int64
 		if err := tx.QueryRow(ctx, "UPDATE containment_keys_changes SET last = last + 1 RETURNING last").Scan(&n); err != nil {
 			return err
@@ -123,7 +125,8 @@ ON CONFLICT (public_key) DO UPDATE SET version = excluded.version, status = excl
 	})
 }
 
-// Load implements store.Keys. One statement reads all, since it sees one moment; more readers would not be faster.
+// Load implements store.Keys. It reads page by page, so that each has its time, and none before all were read is yielded. A page may
+// be of a later moment than the one before: what changed between has a later number than the cursor. More readers would not be faster.
 func (k *Keys) Load(ctx context.Context, statuses []store.Status, _ int, yield func(store.Key) error) (store.Cursor, error) {
 	if err := store.CheckStatuses(statuses); err != nil {
 		return 0, err
@@ -136,9 +139,16 @@ func (k *Keys) Load(ctx context.Context, statuses []store.Status, _ int, yield f
 	if err != nil {
 		return 0, err
 	}
-	keys, err := k.list(ctx, "WHERE status = ANY ($1)", names)
-	if err != nil {
-		return 0, err
+	var keys []store.Key
+	for after, more := []byte{}, true; more; {
+		page, err := k.list(ctx, fmt.Sprintf("WHERE status = ANY ($1) AND public_key > $2 ORDER BY public_key LIMIT %d", pageSize), names, after)
+		if err != nil {
+			return 0, err
+		}
+		if more = len(page) == pageSize; more {
+			after = page[len(page)-1].PublicKey[:]
+		}
+		keys = append(keys, page...)
 	}
 	for _, key := range keys {
 		if err := yield(key); err != nil {
@@ -148,11 +158,13 @@ func (k *Keys) Load(ctx context.Context, statuses []store.Status, _ int, yield f
 	return store.Cursor(last), nil
 }
 
-// pageSize is the most keys that one call of Changes tells.
+// pageSize is the most keys that one call of Changes tells, and that one statement of Load reads.
 const pageSize = 1000
 
 // Changes implements store.Keys. What it lists is of a later moment than the last change's number, and so holds all up to that.
 func (k *Keys) Changes(ctx context.Context, after store.Cursor) ([]store.Key, store.Cursor, error) {
+	ctx, cancel := k.bounded(ctx)
+	defer cancel()
 	last, err := k.last(ctx)
 	switch {
 	case err != nil:
@@ -177,14 +189,18 @@ func (k *Keys) Changes(ctx context.Context, after store.Cursor) ([]store.Key, st
 
 // last is the number of the last change.
 func (k *Keys) last(ctx context.Context) (n uint64, err error) {
+	ctx, cancel := k.bounded(ctx)
+	defer cancel()
 	if err := k.pool.QueryRow(ctx, "SELECT last FROM containment_keys_changes").Scan(&n); err != nil {
 		return 0, unavailable(err)
 	}
 	return n, nil
 }
 
-func (k *Keys) list(ctx context.Context, where string, argument any) ([]store.Key, error) {
-	rows, err := k.pool.Query(ctx, "SELECT "+columns+" FROM containment_keys "+where, argument)
+func (k *Keys) list(ctx context.Context, where string, arguments ...any) ([]store.Key, error) {
+	ctx, cancel := k.bounded(ctx)
+	defer cancel()
+	rows, err := k.pool.Query(ctx, "SELECT "+columns+" FROM containment_keys "+where, arguments...)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -33,7 +33,8 @@ type Options struct {
 	ForceIPv4 bool
 	// PoolSize is the most connections at once, at least 1.
 	PoolSize int
-	// Timeout bounds a connection attempt, and at the server each statement. Zero is refused.
+	// Timeout bounds each call, whether the server answers or not: of Load, which has no bound, each page. It bounds a connection
+	// attempt too, and at the server each statement. Opening has openFactor times as long. Zero is refused.
 	Timeout time.Duration
 	// Password, if set, makes the password of each new connection, in place of the URL's.
 	Password func(ctx context.Context, t pgurl.Target) (string, error)
@@ -41,8 +42,20 @@ type Options struct {
 	CheckOnly bool
 }
 
+// openFactor: who opens may wait until another replica has made the tables.
+const openFactor = 6
+
 // database is a pool of checked connections.
-type database struct{ pool *pgxpool.Pool }
+type database struct {
+	pool    *pgxpool.Pool
+	timeout time.Duration // that of Options
+}
+
+// bounded is a context for one call. The server's own timeout is not enough: a machine that is frozen, or a network that drops
+// everything, says nothing and closes nothing.
+func (d *database) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d.timeout)
+}
 
 // open connects and brings the schema to this release, unless told only to check it. Errors name the server and the database, never
 // the password.
@@ -59,12 +72,14 @@ func open(ctx context.Context, o Options) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", t, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, openFactor*o.Timeout)
+	defer cancel()
 	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return agree(ctx, conn.Conn(), o.CheckOnly) })
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("database %s: %w", t, unavailable(err))
 	}
-	return &database{pool}, nil
+	return &database{pool, o.Timeout}, nil
 }
 
 // configure says everything about a connection itself: what pgx would take from the environment or from files is replaced.
@@ -163,6 +178,8 @@ current_setting('transaction_isolation')`, pgx.QueryExecModeExec).Scan(&recoveri
 
 // Check implements store.State and store.Keys.
 func (d *database) Check(ctx context.Context) error {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	if err := d.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return checkSession(ctx, conn.Conn()) }); err != nil {
 		return unavailable(err)
 	}

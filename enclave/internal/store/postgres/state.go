@@ -28,6 +28,8 @@ func (s *State) Get(ctx context.Context, name string) (store.Item, error) {
 	if err := store.CheckName(name); err != nil {
 		return store.Item{}, err
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	i, err := storedState(ctx, s.pool, name)
 	switch {
 	case err != nil:
@@ -53,7 +55,7 @@ func (s *State) Put(ctx context.Context, i store.Item) error {
 	if i.Body == nil {
 		i.Body = []byte{} // nil is NULL
 	}
-	return s.write(ctx, func(tx pgx.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		statement := "UPDATE containment_state SET version = $2, body = $3 WHERE name = $1 AND version = $2 - 1"
 		if i.Version == 1 {
 			statement = "INSERT INTO containment_state (name, version, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
@@ -86,7 +88,7 @@ func (s *State) Delete(ctx context.Context, name string, version uint64) error {
 	if err := (store.Item{Name: name, Version: version}).Check(); err != nil {
 		return err
 	}
-	return s.write(ctx, func(tx pgx.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, "DELETE FROM containment_state WHERE name = $1 AND version = $2", name, int64(version))
 		if err != nil || tag.RowsAffected() == 1 {
 			return err
@@ -100,6 +102,8 @@ func (s *State) Delete(ctx context.Context, name string, version uint64) error {
 
 // List implements store.State: one statement sees one moment.
 func (s *State) List(ctx context.Context) ([]store.Listed, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, "SELECT name, version FROM containment_state ORDER BY name")
 	if err != nil {
 		return nil, unavailable(err)

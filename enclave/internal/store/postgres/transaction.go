@@ -18,14 +18,16 @@ var errDone = errors.New("done already")
 
 // write does f in a transaction and commits it. Without errDone, an error of f is returned with nothing written; only the commit itself
 // can leave its outcome unknown.
-func (d *database) write(ctx context.Context, f func(pgx.Tx) error) error {
+func (d *database) write(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
+	ctx, cancel := d.bounded(ctx)
+	defer cancel()
 	err := d.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		tx, err := conn.Begin(ctx)
 		if err != nil {
 			return unavailable(err)
 		}
-		if err := f(tx); err != nil {
-			_ = tx.Rollback(context.WithoutCancel(ctx)) // a connection that is lost rolls back too
+		if err := f(ctx, tx); err != nil {
+			_ = tx.Rollback(ctx) // a connection that is lost, or closed because time is up, rolls back too
 			return unavailable(err)
 		}
 		return committed(tx.Commit(ctx))
