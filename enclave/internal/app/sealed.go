@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,25 @@ func (s *signer) unsealCredential(ctx context.Context, sealed *config.Sealed) (s
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	return client.Decrypt(ctx, key, sealed.Ciphertext, sealed.Context)
+	credential, err := client.Decrypt(ctx, key, sealed.Ciphertext, sealed.Context)
+	if err != nil {
+		return secret.Bytes{}, err
+	}
+	if err := oneLine(credential); err != nil {
+		credential.Wipe()
+		return secret.Bytes{}, err
+	}
+	return credential, nil
+}
+
+// oneLine refuses what an editor or echo left behind a credential: the server would only say that it is wrong.
+func oneLine(credential secret.Bytes) error {
+	return credential.Use(func(b []byte) error {
+		if bytes.ContainsAny(b, "\r\n") {
+			return errors.New("it has a line break: encrypt the credential alone")
+		}
+		return nil
+	})
 }
 
 // passwords makes the password of each new connection.

@@ -66,3 +66,25 @@ func TestDoubtOutlivesAnAbsence(t *testing.T) {
 		t.Errorf("%+v, want an unknown outcome", result)
 	}
 }
+
+// TestDeactivatedUnderAnotherMasterKey: a replica that cannot open the item yet does not sign on.
+func TestDeactivatedUnderAnotherMasterKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table, ahead, behind := new(storetest.Keys), newSealer(t), newSealer(t)
+		behind.master[1] = slices.Clone(ahead.master[1])
+		a, b := newReplica(t, table, ahead), newReplica(t, table, behind, func(o *stored.Options) { o.RefreshInterval = time.Second })
+		mustImport(t, a, activeKeys(t, 0, 2))
+		a.load(t)
+		b.load(t)
+		ahead.rotate(2)
+		if err := a.SetStatus(t.Context(), public(t, 0), store.Inactive); err != nil {
+			t.Fatal(err)
+		}
+		b.run(t)
+		<-time.After(2 * time.Second)
+		synctest.Wait()
+		if got := loadedOf(t, b, 2); !slices.Equal(got, []int{1}) || b.Status().Unusable != 1 {
+			t.Errorf("%v sign, %+v", got, b.Status())
+		}
+	})
+}

@@ -137,6 +137,10 @@ func (b *book) enter(verdicts []verdict, wanted func(store.Status) bool) change 
 				c.told = append(c.told, v)
 			}
 			b.failed[public] = f
+			// Who may be told that a key is deactivated need not be able to check it: whoever could forge that could delete the key.
+			if v.kind == toOpen && !wanted(v.item.Status) {
+				c.removed = append(c.removed, public)
+			}
 			continue
 		}
 		delete(b.failed, public)
