@@ -10,8 +10,8 @@ import (
 // source reads a connection into a buffer that it holds while there is something to read.
 type source struct {
 	conn net.Conn
-	raw  syscall.RawConn // nil if conn is no socket: it holds its buffer while it waits, too
-	buf  *buffer         // nil while it waits
+	raw  syscall.RawConn // nil if conn is no socket: it holds a small buffer while it waits, too
+	buf  []byte          // nil while it waits
 
 	// The outcome of take, which is made once: a function made for each read would be garbage for each read.
 	take func(fd uintptr) bool
@@ -33,8 +33,10 @@ func newSource(c net.Conn) *source {
 // io.EOF is the end.
 func (s *source) read() ([]byte, error) {
 	if s.raw == nil {
-		s.hold()
-		n, err := s.conn.Read(s.buf[:])
+		if s.buf == nil {
+			s.buf = make([]byte, small) // above the 16 KiB of a TLS record
+		}
+		n, err := s.conn.Read(s.buf)
 		if n > 0 {
 			err = nil // it comes again
 		}
@@ -57,7 +59,7 @@ func (s *source) read() ([]byte, error) {
 func (s *source) takeReadable(fd uintptr) bool {
 	s.hold()
 	for {
-		s.n, s.err = syscall.Read(int(fd), s.buf[:])
+		s.n, s.err = syscall.Read(int(fd), s.buf)
 		if s.err != syscall.EINTR { //nolint:errorlint // an errno as the system call gave it
 			break
 		}

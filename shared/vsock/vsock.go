@@ -24,8 +24,7 @@ const (
 // MaxWrite is the most bytes handed to a vsock in one call, 28 KiB. Packets above
 // 32 KiB became non-linear in Linux 6.17 (commit 6693731487a8, in stable kernels
 // too) and the Nitro hypervisor reassembles those wrongly: bytes arrive changed.
-// With the kernel's own part of a packet, seven whole pages fit in 32 KiB. A unix
-// socket, which stands for a vsock in a simulation, is slower with a part of a page.
+// With the kernel's own part of a packet, seven whole pages fit in 32 KiB.
 const MaxWrite = 28 << 10
 
 // ErrNoCID is returned by [PeerCID] for a connection whose transport has no context identifiers.
@@ -39,7 +38,7 @@ type Conn interface {
 }
 
 // Network is one way to reach the other side of the split. It is safe for concurrent use.
-// Every [Conn] it makes, accepted ones too, hands the transport at most [MaxWrite] bytes a call.
+// Where it is AF_VSOCK, every [Conn] it makes, accepted ones too, hands the kernel at most [MaxWrite] bytes a call.
 type Network interface {
 	// Dial connects to a port of the given context identifier, and gives up when ctx ends.
 	Dial(ctx context.Context, cid, port uint32) (Conn, error)

@@ -48,7 +48,7 @@ func dial(ctx context.Context, path string) (vsock.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
-		return vsock.Capped(c.(*net.UnixConn)), nil
+		return c.(*net.UnixConn), nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, statErr := os.Stat(filepath.Dir(path)); statErr != nil {
@@ -76,7 +76,7 @@ func listen(path string) (net.Listener, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("listen on unix://%s: %w", path, err)
 	}
-	return listener{l}, nil
+	return l, nil
 }
 
 // lock holds the directory while a stale socket is replaced: of two processes that find the same one,
@@ -127,15 +127,4 @@ func reason(err error) error {
 		return fmt.Errorf("a socket's path has at most 107 bytes (103 on macOS), use a shorter directory: %w", err)
 	}
 	return err
-}
-
-type listener struct{ *net.UnixListener }
-
-// Accept returns a [vsock.Conn].
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.AcceptUnix()
-	if err != nil {
-		return nil, err
-	}
-	return vsock.Capped(c), nil
 }
