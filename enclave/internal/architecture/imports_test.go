@@ -120,7 +120,7 @@ func TestSharedImportsLittle(t *testing.T) {
 // A room is a folder below enclave/internal or parent/internal. A library is a room that everyone may enter.
 var libraries = []string{
 	"enclave/internal/eth2", "enclave/internal/bls", "enclave/internal/problem", "enclave/internal/secret",
-	"enclave/internal/pgurl",
+	"enclave/internal/pgurl", "enclave/internal/awshttp",
 	"parent/internal/lines", "parent/internal/logging", "parent/internal/streak", "parent/internal/supervisor", "parent/internal/accept",
 }
 

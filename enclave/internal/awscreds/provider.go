@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/awshttp"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
@@ -88,7 +89,7 @@ func New(o Options) (*Provider, error) {
 	if p.metrics, err = newMetrics(o.Registry); err != nil {
 		return nil, fmt.Errorf("AWS credentials: %w", err)
 	}
-	p.client = newClient(o)
+	p.client = awshttp.New(o.Dial, o.RootCAs)
 	return p, nil
 }
 

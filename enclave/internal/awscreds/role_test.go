@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/awshttp"
 )
 
 func TestRole(t *testing.T) {
@@ -63,7 +65,7 @@ func TestSTSMustProveItself(t *testing.T) {
 		r := newRig(t, webIdentity("canary-hush-1"), routes(), "")
 		o := r.options
 		o.RootCAs = x509.NewCertPool()
-		r.client = newClient(o)
+		r.client = awshttp.New(o.Dial, o.RootCAs)
 		r.start(t)
 		if _, err := r.Retrieve(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 			t.Errorf("got %v", err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/awshttp"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
 
@@ -52,7 +53,7 @@ func TestNoNewCredentials(t *testing.T) {
 		{"no keys", podIdentity("canary-hush-1"), nil, routes(), "", func(c *cloud) { c.answer = text("{}") }, []string{"the answer holds no keys"}},
 		{"old", podIdentity("canary-hush-1"), nil, routes(), "", func(c *cloud) { c.life = margin }, []string{"the answer's credentials end at 2000-01-01T00:00:10Z"}},
 		{"no JSON", podIdentity("canary-hush-1"), nil, routes(), "", func(c *cloud) { c.answer = text("<html>") }, []string{"agent " + agentURL + ": "}},
-		{"endless", podIdentity("canary-hush-1"), nil, routes(), "", func(c *cloud) { c.answer = text(`{"x":"` + strings.Repeat("x", maxAnswer)) }, []string{"the answer is too long"}},
+		{"endless", podIdentity("canary-hush-1"), nil, routes(), "", func(c *cloud) { c.answer = text(`{"x":"` + strings.Repeat("x", awshttp.MaxAnswer)) }, []string{"the answer is too long"}},
 		{"redirect", podIdentity("canary-hush-1"), nil, routes(), "", func(c *cloud) {
 			c.answer = func(w http.ResponseWriter) bool {
 				w.Header().Set("Location", "/v1/other")
