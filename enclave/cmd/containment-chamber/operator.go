@@ -33,6 +33,7 @@ func newOperatorCommand() *cobra.Command {
 	cmd.AddCommand(newOperatorStatus(), newOperatorSetupToken(), newOperatorInit(), newOperatorGenerateToken(), newOperatorRotate(),
 		newOperatorBackup(), newOperatorRestore(), newOperatorImport())
 	cmd.AddCommand(newOperatorVerbs()...)
+	cmd.AddCommand(newOperatorKeyChanges()...)
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -246,6 +247,8 @@ func TestOperatorSetupToken(t *testing.T) {
 	var got struct {
 		Token string `json:"setup_token"`
 		Hash  string `json:"setup_token_sha256"`
+
+		Expires time.Time `json:"expires"`
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitOK || errs != "" {
 		t.Fatalf("exit code %d, %q %q: %v", code, out, errs, err)
@@ -255,6 +258,18 @@ func TestOperatorSetupToken(t *testing.T) {
 	}
 	if code, out, _ := command(t, "operator", "setup-token"); code != exitOK || !strings.Contains(out, "chamber.setup_token_sha256  ") {
 		t.Errorf("exit code %d, %q", code, out)
+	}
+	for _, wrong := range []string{"0s", "-1h", "1500ms", "0.1s"} {
+		if code, _, errs := command(t, "operator", "setup-token", "--lifetime", wrong); code != exitUsage || !strings.Contains(errs, "--lifetime: want whole seconds, at least 1s") {
+			t.Errorf("--lifetime %s: exit code %d, %q", wrong, code, errs)
+		}
+	}
+	var short struct {
+		Expires time.Time `json:"expires"`
+	}
+	if _, out, _ := command(t, "operator", "setup-token", "--lifetime", "1h", "--output", "json"); json.Unmarshal([]byte(out), &short) != nil ||
+		got.Expires.Sub(short.Expires).Round(time.Hour) != 6*24*time.Hour+23*time.Hour {
+		t.Errorf("expires %s, and with --lifetime 1h %s", got.Expires, short.Expires)
 	}
 	s := startChamberSigner(t, func(o *chamber.Options, _ *routes.Options) { o.SetupTokenSHA256 = got.Hash })
 	t.Setenv("SETUP_TOKEN", got.Token)

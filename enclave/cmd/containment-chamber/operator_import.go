@@ -120,7 +120,7 @@ func (s *operatorSigner) importBatch(cmd *cobra.Command, files []string, passwor
 	if err != nil {
 		return err
 	}
-	var results chamber.Import
+	var results chamber.KeyResults
 	if err := json.Unmarshal(answer, &results); err != nil || len(results.Data) != len(sent) {
 		return fmt.Errorf("the signer's answer does not fit the %d keystores that were sent", len(sent))
 	}

@@ -106,21 +106,29 @@ func newOperatorSetupToken() *cobra.Command {
 		Use:   "setup-token",
 		Short: "Make a setup token for an enclave's configuration, offline",
 		Long: `Make a setup token, and the hash of it that goes into the configuration as chamber.setup_token_sha256. Whoever has the
-token can initialize the signer, once: "operator init --setup-token".`,
+token can initialize the signer, once and until the token ends: "operator init --setup-token".`,
 		Args: usage(cobra.NoArgs),
 	}
 	output := cmd.Flags().String("output", "table", "json or table")
+	lifetime := cmd.Flags().Duration("lifetime", 7*24*time.Hour, "how long it is valid, such as 8h")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		token := chamber.NewSetupToken()
+		if *lifetime < time.Second || *lifetime%time.Second != 0 {
+			return usageError{errors.New("--lifetime: want whole seconds, at least 1s")}
+		}
+		expires := time.Now().Add(*lifetime)
+		token := chamber.NewSetupToken(expires)
 		sum := sha256.Sum256([]byte(token))
 		hash := hex.EncodeToString(sum[:])
 		switch *output {
 		case "json":
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"setup_token": token, "setup_token_sha256": hash})
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+				"setup_token": token, "setup_token_sha256": hash, "expires": expires.UTC().Format(time.RFC3339),
+			})
 		case "table":
 			return printTable(cmd.OutOrStdout(), func(row rows) {
 				row("setup token", "%s", token)
 				row("chamber.setup_token_sha256", "%s", hash)
+				row("valid until", "%s", expires.UTC().Format(time.RFC3339))
 			})
 		}
 		return usageError{fmt.Errorf("--output: %.40q, want json or table", *output)}

@@ -37,13 +37,13 @@ func TestOperatorPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	keystores, password := writeKeystores(t, 1, "p")
+	keystores, password := writeKeystores(t, 2, "p")
 	next := configFile(t, configNoop)
 	names := map[string]string{
 		"keystores/": keystores, "password.txt": password, "next.yaml": next, "old.yaml": next,
 		"keys.txt": filepath.Join(t.TempDir(), "keys"), "chamber.backup": filepath.Join(t.TempDir(), "backup"),
 	}
-	if err := os.WriteFile(names["keys.txt"], []byte(strings.Repeat("ab", 48)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(names["keys.txt"], []byte(publicKeysOf(t, keystores)[0]+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	arn := regexp.MustCompile(`arn:aws:kms:[^,]*:key/(\d)`)

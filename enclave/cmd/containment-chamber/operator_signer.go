@@ -150,8 +150,12 @@ type refusalError struct {
 
 func (e *refusalError) Error() string { return fmt.Sprintf("%s (status %d)", e.message, e.status) }
 
-// post sends a body as JSON, none if it is nil, and returns the answer.
 func (s *operatorSigner) post(ctx context.Context, route string, body any) ([]byte, error) {
+	return s.ask(ctx, http.MethodPost, route, body)
+}
+
+// ask sends a body as JSON, none if it is nil, and returns the answer.
+func (s *operatorSigner) ask(ctx context.Context, method, route string, body any) ([]byte, error) {
 	var r io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -160,7 +164,7 @@ func (s *operatorSigner) post(ctx context.Context, route string, body any) ([]by
 		}
 		r = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.base.JoinPath(route).String(), r)
+	req, err := http.NewRequestWithContext(ctx, method, s.base.JoinPath(route).String(), r)
 	if err != nil {
 		return nil, err
 	}

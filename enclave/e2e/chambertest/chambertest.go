@@ -76,7 +76,7 @@ func (w *World) Signer(log *zap.Logger, with func(*chamber.Options, *routes.Opti
 		return nil, err
 	}
 	s.Importer = intake.New(s.Stored, filesystem.NewKDFMemory(100, 1<<30))
-	to.Chamber, to.Reencrypt, to.Importer = s.Chamber, s.Stored.Reencrypt, s.Importer
+	to.Chamber, to.Reencrypt, to.Importer, to.Changer = s.Chamber, s.Stored.Reencrypt, s.Importer, s.Stored
 	to.Sections = []chamber.Section{routes.StoredKeys(s.Stored)}
 	mux := http.NewServeMux()
 	routes.New(to).Register(mux)

@@ -55,7 +55,7 @@ func (s *signer) openChamber(ctx context.Context) error {
 		if exists, err := chamber.Exists(ctx, state); err != nil {
 			return err
 		} else if !exists {
-			s.log.Warn("Setup token generated (save securely, one-time use)", zap.String("setup_token", token))
+			s.log.Warn("Setup token generated (save securely, one-time use)", zap.String("setup_token", token), zap.Duration("lifetime", chamber.SetupTokenLifetime))
 		}
 	}
 	s.house.start("chamber", s.chamber.Run)
@@ -270,7 +270,7 @@ func (s *signer) serveChamber(mux api.Router) {
 	}
 	if s.stored != nil {
 		o.Reencrypt, o.Sections = s.stored.Reencrypt, []chamber.Section{operators.StoredKeys(s.stored)}
-		o.Importer = intake.New(s.stored, s.keys.memory)
+		o.Importer, o.Changer = intake.New(s.stored, s.keys.memory), s.stored
 	}
 	operators.New(o).Register(mux)
 }

@@ -2,9 +2,6 @@ package chamber
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -12,45 +9,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/shamir"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
-
-// setupToken is what allows an Init.
-type setupToken struct {
-	text string // "" if it was made elsewhere
-	hash []byte // nil if none is accepted
-}
-
-func newSetupToken(o Options) (setupToken, error) {
-	switch {
-	case o.SetupTokenSHA256 != "":
-		hash, err := hex.DecodeString(o.SetupTokenSHA256)
-		if err != nil || len(hash) != sha256.Size {
-			return setupToken{}, errors.New("SetupTokenSHA256: want 64 hexadecimal digits")
-		}
-		return setupToken{hash: hash}, nil
-	case o.KMS.Attested():
-		return setupToken{}, nil
-	}
-	text := SetupTokenPrefix + randomText()
-	hash := sha256.Sum256([]byte(text))
-	return setupToken{text, hash[:]}, nil
-}
-
-// SetupToken is the token that this process made, for the caller to log once while the chamber is uninitialized; "" if it made none.
-func (c *Chamber) SetupToken() string { return c.setup.text }
-
-// CheckSetupToken returns nil for the setup token as long as the chamber is uninitialized, and else ErrToken. It takes as long for any token
-// of a length.
-func (c *Chamber) CheckSetupToken(token string) error {
-	hash := sha256.Sum256([]byte(token))
-	right := subtle.ConstantTimeCompare(hash[:], c.setup.hash) == 1
-	switch {
-	case !right:
-		return ErrToken
-	case c.view.Load().m != nil:
-		return fmt.Errorf("%w: it was used to initialize the chamber", ErrToken)
-	}
-	return nil
-}
 
 // InitRequest says how the master key is shared.
 type InitRequest struct {

@@ -161,13 +161,57 @@ func TestSetupToken(t *testing.T) {
 	if c := w.replica(); c.SetupToken() != "" || !errors.Is(c.CheckSetupToken(""), ErrToken) {
 		t.Error("an enclave has made a setup token, or takes none")
 	}
-	mine := NewSetupToken()
+	mine := NewSetupToken(time.Now().Add(time.Minute))
 	hash := sha256.Sum256([]byte(mine))
 	c = w.replica(func(o *Options) { o.SetupTokenSHA256 = hex.EncodeToString(hash[:]) })
 	if err := c.CheckSetupToken(mine); err != nil || c.SetupToken() != "" {
 		t.Errorf("%v, %q", err, c.SetupToken())
 	}
 	wantErr(t, "the hash", c.CheckSetupToken(hex.EncodeToString(hash[:])), ErrToken)
+}
+
+// TestSetupTokenExpires: its end is part of what the configuration has the hash of.
+func TestSetupTokenExpires(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)
+	accepts := func(token string) func(string) error {
+		w := newWorld(t)
+		w.kms.attested = true
+		hash := sha256.Sum256([]byte(token))
+		c := w.replica(func(o *Options) {
+			o.SetupTokenSHA256, o.Now = hex.EncodeToString(hash[:]), func() time.Time { return now }
+		})
+		return c.CheckSetupToken
+	}
+	token := NewSetupToken(now.Add(time.Hour))
+	check := accepts(token)
+	for _, offset := range []time.Duration{-time.Hour, 0, time.Hour - time.Second} { // this process's clock
+		now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(offset)
+		if err := check(token); err != nil {
+			t.Errorf("%v: %v", now, err)
+		}
+	}
+	now = time.Date(2026, 3, 1, 13, 0, 0, 0, time.UTC)
+	wantErr(t, "an hour later", check(token), ErrToken, "valid until 2026-03-01T13:00:00Z, and this signer's clock says 2026-03-01T13:00:00Z")
+	later := strings.Replace(token, "20260301T130000Z", "20360301T130000Z", 1)
+	if later == token {
+		t.Fatalf("no time in %s", token)
+	}
+	if err := check(later); !errors.Is(err, ErrToken) || strings.Contains(err.Error(), "valid until") {
+		t.Errorf("with another time: %v", err)
+	}
+	for _, own := range []string{"my own token", strings.TrimSuffix(token, token[len(token)-1:]), "cc-setup-20261399T000000Z-" + token[len(token)-52:]} {
+		wantErr(t, own, accepts(own)(own), ErrToken)
+	}
+
+	w := newWorld(t)
+	now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	c := w.replica(func(o *Options) { o.Now = func() time.Time { return now } })
+	now = now.Add(SetupTokenLifetime - time.Second)
+	if err := c.CheckSetupToken(c.SetupToken()); err != nil {
+		t.Error(err)
+	}
+	now = now.Add(time.Second)
+	wantErr(t, "one that the process made", c.CheckSetupToken(c.SetupToken()), ErrToken, "valid until")
 }
 
 func TestRootTokens(t *testing.T) {

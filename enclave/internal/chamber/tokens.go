@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// SetupTokenPrefix begins a setup token.
-	SetupTokenPrefix = "cc-setup-"
 	// RootTokenPrefix begins a root token.
 	RootTokenPrefix = "cc-root-"
 
@@ -44,9 +42,6 @@ func randomText() string { return rand.Text() + rand.Text() }
 
 // NewRootToken makes a root token, for an Init.
 func NewRootToken() string { return RootTokenPrefix + randomText() }
-
-// NewSetupToken makes a setup token, of which the configuration holds the SHA-256.
-func NewSetupToken() string { return SetupTokenPrefix + randomText() }
 
 var rootTokens = regexp.MustCompile(`^` + RootTokenPrefix + `[A-Z2-7]{52}$`)
 

@@ -55,20 +55,23 @@ func backupOf(sum string, info chamber.BackupInfo) Backup {
 	return Backup{SHA256: sum, ChamberID: info.Chamber, Version: info.Version, Created: time.Unix(info.Created, 0).UTC(), Records: info.Records}
 }
 
-// What becomes of an imported keystore, in the words of the Key Manager API.
+// What becomes of an imported keystore or of a key that is to be changed, in the words of the Key Manager API. A key whose status is changed
+// has that for a result.
 const (
 	Imported  = "imported"
 	Duplicate = "duplicate" // it was stored before, and is as it was
+	Deleted   = "deleted"
+	NotFound  = "not_found"
 	Failed    = "error"
 )
 
-// Import is the answer of an import: what became of each keystore, in their order.
-type Import struct {
-	Data []ImportedKey `json:"data"`
+// KeyResults is the answer of an import or a change: what became of each keystore or key, in their order.
+type KeyResults struct {
+	Data []KeyResult `json:"data"`
 }
 
-// ImportedKey is what became of one keystore.
-type ImportedKey struct {
+// KeyResult is what became of one keystore or key.
+type KeyResult struct {
 	Status  string `json:"status"`
 	Message string `json:"message"`          // why not
 	Pubkey  string `json:"pubkey,omitempty"` // as far as it is known

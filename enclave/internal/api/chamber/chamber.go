@@ -8,7 +8,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
 // The routes.
@@ -30,6 +32,7 @@ const (
 	RouteBackup         = prefix + "backup"
 	RouteRestore        = prefix + "restore"
 	RouteImport         = "/api/v1/chamber/keys/import"
+	RouteKeys           = "/api/v1/chamber/keys"
 )
 
 // ParameterConfirm is the SHA-256 of the backup, in hex, that is to be restored. Without it a restore tells what it would do.
@@ -41,6 +44,15 @@ type Importer interface {
 	// public key as far as it is known, and whether it was stored before, or why it was not stored. It is durable when that is told. There are
 	// as many passwords.
 	Import(ctx context.Context, keystores, passwords []string, tell func(n int, publicKey string, duplicate bool, err error))
+}
+
+// Changer changes keys that are stored. It may be called by more than one request at once. Both calls return store.ErrNotFound for a key
+// that is not stored, and are durable when they return nil; this process signs with the key then, or does not, accordingly.
+type Changer interface {
+	// SetStatus makes a key active or inactive.
+	SetStatus(ctx context.Context, public bls.PublicKey, status store.Status) error
+	// Delete deletes a key, also one that cannot be opened.
+	Delete(ctx context.Context, public bls.PublicKey) error
 }
 
 // Options are what the calls work on. Chamber, KMSKeyARNs, SlashingStore and Log must be set.
@@ -55,8 +67,9 @@ type Options struct {
 	Reencrypt func(ctx context.Context) (left int, err error)
 	// Sections are what a backup has beside the signer state.
 	Sections []chamber.Section
-	// Importer takes imported keys. Without one there is no route for them.
+	// Importer takes imported keys, and Changer changes stored ones. Without one there is no route for that.
 	Importer Importer
+	Changer  Changer
 	// MaxBackup is the most bytes of a backup that is restored, which is in memory then, because an enclave has no disk; zero is 128 MiB,
 	// some 200,000 keys.
 	MaxBackup int64
@@ -98,5 +111,9 @@ func (a *API) Register(mux api.Router) {
 	mux.HandleFunc("POST "+RouteRestore, a.recorded(a.setup(a.restore)))
 	if a.o.Importer != nil {
 		mux.HandleFunc("POST "+RouteImport, a.recorded(a.root(a.importKeys)))
+	}
+	if a.o.Changer != nil {
+		mux.HandleFunc("PATCH "+RouteKeys, a.recorded(a.root(a.setStatus)))
+		mux.HandleFunc("DELETE "+RouteKeys, a.recorded(a.root(a.deleteKeys)))
 	}
 }

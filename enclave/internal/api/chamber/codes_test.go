@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/chambertest"
 	routes "github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
@@ -19,7 +20,7 @@ var rooted = []string{
 	"POST " + routes.RouteSeal, "POST " + routes.RouteUnseal, "POST " + routes.RouteRotateKMS, "POST " + routes.RouteRotateMaster,
 	"POST " + routes.RouteRotateSlashing, "POST " + routes.RouteGenerateToken, "POST " + routes.RouteRevokeToken, "POST " + routes.RouteFreeze,
 	"POST " + routes.RouteUnfreeze, "POST " + routes.RouteApproveConfig, "POST " + routes.RouteRevokeConfig, "GET " + routes.RouteBackup,
-	"POST " + routes.RouteImport,
+	"POST " + routes.RouteImport, "PATCH " + routes.RouteKeys, "DELETE " + routes.RouteKeys,
 }
 
 // TestNobodyWithoutAToken: nothing but a root token opens a call, and nothing but the setup token the other two.
@@ -36,7 +37,7 @@ func TestNobodyWithoutAToken(t *testing.T) {
 	}
 	for _, route := range []string{routes.RouteInit, routes.RouteRestore} {
 		fresh.refused(route, fresh.ask("POST", route, "", "{}"), 401, "Authorization: Bearer")
-		fresh.refused(route, fresh.ask("POST", route, chamber.NewSetupToken(), "{}"), 401, "the token is not valid")
+		fresh.refused(route, fresh.ask("POST", route, chamber.NewSetupToken(time.Now().Add(time.Hour)), "{}"), 401, "the token is not valid")
 		d.refused(route, d.ask("POST", route, d.Chamber.SetupToken(), "{}"), 401, "it was used to initialize the chamber")
 		d.refused(route, d.ask("POST", route, d.root, "{}"), 401, "the token is not valid")
 	}

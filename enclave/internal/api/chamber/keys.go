@@ -28,10 +28,10 @@ func (a *API) importKeys(_ http.ResponseWriter, r *http.Request, e *event) (any,
 	case len(keystores) != len(passwords):
 		return nil, problem.New(problem.Malformed, "passwords: has %d, and there are %d keystores", len(passwords), len(keystores))
 	}
-	out := Import{Data: make([]ImportedKey, len(keystores))}
+	out := KeyResults{Data: make([]KeyResult, len(keystores))}
 	counts := map[string]int{}
 	a.o.Importer.Import(r.Context(), keystores, passwords, func(n int, publicKey string, duplicate bool, err error) {
-		k := ImportedKey{Status: Imported, Pubkey: publicKey}
+		k := KeyResult{Status: Imported, Pubkey: publicKey}
 		switch {
 		case err != nil:
 			k.Status, k.Message = Failed, err.Error()

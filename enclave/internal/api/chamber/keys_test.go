@@ -46,7 +46,7 @@ func TestImport(t *testing.T) {
 	one, first := keystore(t, "1")
 	two, second := keystore(t, "2")
 	three, _ := keystore(t, "3")
-	var got routes.Import
+	var got routes.KeyResults
 	d.ok("POST", routes.RouteImport, d.root, importBody([]string{one, "not JSON", two, three, one}, password, password, password, "wrong", password), &got)
 	for i, k := range got.Data {
 		if (k.Status == routes.Failed) != (k.Message != "") {
@@ -58,7 +58,7 @@ func TestImport(t *testing.T) {
 	if (done[0] == routes.Imported) == (done[1] == routes.Imported) {
 		t.Errorf("a key that is there twice is imported once: %v", done)
 	}
-	want := []routes.ImportedKey{
+	want := []routes.KeyResult{
 		{Status: done[0], Pubkey: first.String()},
 		{Status: routes.Failed},
 		{Status: routes.Imported, Pubkey: second.String()},
@@ -99,11 +99,11 @@ func TestImportWithoutStoredKeys(t *testing.T) {
 	var registered []string
 	routes.New(routes.Options{}).Register(recorder(func(pattern string) { registered = append(registered, pattern) }))
 	for _, pattern := range registered {
-		if strings.HasSuffix(pattern, routes.RouteImport) {
+		if strings.Contains(pattern, routes.RouteKeys) {
 			t.Error(pattern)
 		}
 	}
-	if len(registered) != len(rooted)+1 {
+	if len(registered) != len(rooted)-1 {
 		t.Errorf("%d routes: %v", len(registered), registered)
 	}
 }

@@ -65,7 +65,8 @@ func described(t *testing.T) (d description, calls map[string]operation) {
 func TestTheDescriptionHasEveryRoute(t *testing.T) {
 	_, calls := described(t)
 	var registered []string
-	routes.New(routes.Options{Importer: initialized(t, nil).Importer}).Register(recorder(func(pattern string) { registered = append(registered, pattern) }))
+	there := initialized(t, nil)
+	routes.New(routes.Options{Importer: there.Importer, Changer: there.Stored}).Register(recorder(func(pattern string) { registered = append(registered, pattern) }))
 	slices.Sort(registered)
 	if diff := cmp.Diff(registered, slices.Sorted(maps.Keys(calls))); diff != "" {
 		t.Errorf("-registered +described:\n%s", diff)

@@ -25,7 +25,7 @@ func backedUp(t *testing.T) (d *desk, file string) {
 	t.Helper()
 	d = initialized(t, nil)
 	one, _ := keystore(t, "1")
-	var imported routes.Import
+	var imported routes.KeyResults
 	d.ok("POST", routes.RouteImport, d.root, importBody([]string{one}, password), &imported)
 	d.post(routes.RouteFreeze, `{"pubkeys": ["`+public+`"]}`)
 	w := d.ask("GET", routes.RouteBackup, d.root, "")
@@ -65,7 +65,7 @@ func TestRestore(t *testing.T) {
 	to.root = d.root
 	to.post(routes.RouteUnfreeze, "")
 	one, _ := keystore(t, "1")
-	var imported routes.Import
+	var imported routes.KeyResults
 	to.ok("POST", routes.RouteImport, to.root, importBody([]string{one}, password), &imported)
 	if imported.Data[0].Status != routes.Duplicate {
 		t.Errorf("the stored key: %+v", imported.Data)
