@@ -23,6 +23,7 @@ const maxOrder = 64 << 10
 //	PUT  /faults   {key: ARN, throttle: 0.5, latency: 200ms, error: NAME, drop_recipient: true, garbage: KIND}
 //	               without key for all that have no faults of their own; what is not named is off
 //	PUT  /denied   {principal: ARN, denied: true}
+//	PUT  /clock    {ahead: 1h}                of this machine's, or -1h; 0s is this machine's again
 //	PUT  /token    {role: ARN, token: TEXT}   the web identity token from now on
 //	POST /session  {role: ARN, name: NAME, life: 1h}
 //	               answers credentials as the AWS CLI's credential_process wants them
@@ -61,6 +62,16 @@ func admin(s *kmstest.Server) http.Handler {
 	},
 	) (any, error) {
 		return nil, s.DenyPrincipal(o.Principal, o.Denied)
+	}))
+	mux.HandleFunc("PUT /clock", order(func(o struct {
+		Ahead *time.Duration `yaml:"ahead"`
+	},
+	) (any, error) {
+		if o.Ahead == nil {
+			return nil, errors.New("ahead: not given")
+		}
+		s.SetClock(*o.Ahead)
+		return nil, nil
 	}))
 	mux.HandleFunc("PUT /token", order(func(o struct {
 		Role  string `yaml:"role"`

@@ -153,6 +153,11 @@ func TestOrders(t *testing.T) {
 		{"/faults", `{}`, ""},
 		{"/denied", `{principal: "` + role + `", denied: true}`, "AccessDeniedException"},
 		{"/denied", `{principal: "` + role + `", denied: false}`, ""},
+		{"/clock", `{ahead: 10m}`, "InvalidSignatureException"},
+		{"/clock", `{ahead: 10m}`, ""}, // the SDK has learnt it
+		{"/clock", `{ahead: -10m}`, "InvalidSignatureException"},
+		{"/clock", `{ahead: 0s}`, "InvalidSignatureException"},
+		{"/clock", `{ahead: 0s}`, ""},
 		{"/policy", `{key: "` + keyARN + `", policy: '` + strings.Replace(policy, "kms:*", "kms:Decrypt", 1) + `'}`, "AccessDeniedException"},
 		{"/token", `{role: "` + role + `", token: canary-hush-2}`, "AccessDeniedException"},
 	} {
@@ -170,11 +175,11 @@ func TestOrders(t *testing.T) {
 	}
 	status, text := d.order(t, http.MethodGet, "/trail", "")
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if status != http.StatusOK || len(lines) != 10 || !strings.HasSuffix(lines[1], ": DisabledException: "+keyARN+" is disabled.") || strings.Contains(text, "hush") {
+	if status != http.StatusOK || len(lines) != 15 || !strings.HasSuffix(lines[1], ": DisabledException: "+keyARN+" is disabled.") || strings.Contains(text, "hush") {
 		t.Errorf("%d %s", status, text)
 	}
 	var events []map[string]any
-	if _, text = d.order(t, http.MethodGet, "/trail.json", ""); json.Unmarshal([]byte(text), &events) != nil || len(events) != 10 || events[0]["operation"] != "Encrypt" {
+	if _, text = d.order(t, http.MethodGet, "/trail.json", ""); json.Unmarshal([]byte(text), &events) != nil || len(events) != 15 || events[0]["operation"] != "Encrypt" {
 		t.Errorf("%s", text)
 	}
 }
@@ -191,6 +196,8 @@ func TestOrdersRefused(t *testing.T) {
 		{http.MethodPut, "/state", `{keys: x}`, http.StatusBadRequest, "field keys not found"},
 		{http.MethodPut, "/state", `: :`, http.StatusBadRequest, "yaml"},
 		{http.MethodPut, "/faults", `{garbage: some}`, http.StatusUnprocessableEntity, "garbage"},
+		{http.MethodPut, "/clock", `{}`, http.StatusUnprocessableEntity, "ahead: not given"},
+		{http.MethodPut, "/clock", `{ahead: noon}`, http.StatusBadRequest, "noon"},
 		{http.MethodPost, "/session", `{role: x, name: demo}`, http.StatusUnprocessableEntity, `no role "x"`},
 		{http.MethodPost, "/session", strings.Repeat(" ", maxOrder+1), http.StatusRequestEntityTooLarge, "too large"},
 		{http.MethodGet, "/state", "", http.StatusMethodNotAllowed, ""},

@@ -1,7 +1,7 @@
 // Command kmsd is the KMS stand-in of package kmstest as a process, for demonstrations that scripts run.
 //
 // It serves all accounts and regions of its configuration at one address over TLS, and at a second one, for the same machine only, takes
-// orders: to disable a key, to throttle, to deny a principal, and to print what was asked.
+// orders: to disable a key, to throttle, to deny a principal, to have another time, and to print what was asked.
 package main
 
 import (

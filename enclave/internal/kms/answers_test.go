@@ -120,7 +120,7 @@ func TestBadAnswersToOthers(t *testing.T) {
 
 func TestErrorsOfKMS(t *testing.T) {
 	all := []error{
-		kms.ErrDenied, kms.ErrDisabled, kms.ErrNotFound, kms.ErrInvalidCiphertext, kms.ErrThrottled, kms.ErrUnavailable,
+		kms.ErrDenied, kms.ErrDisabled, kms.ErrNotFound, kms.ErrInvalidCiphertext, kms.ErrThrottled, kms.ErrClock, kms.ErrUnavailable,
 		kms.ErrPlaintext, kms.ErrEnvelope, kms.ErrAnswer,
 	}
 	for _, test := range []struct {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -27,6 +28,8 @@ var (
 	ErrInvalidCiphertext = errors.New("the ciphertext is not of this key and encryption context")
 	// ErrThrottled: too much was asked for; later it can go well.
 	ErrThrottled = errors.New("too many requests")
+	// ErrClock: this machine's clock is too far from that of KMS for its signatures, and the correction by what KMS tells did not help.
+	ErrClock = errors.New("this machine's clock is off")
 	// ErrUnavailable: KMS was not reached, or not well, or there were no credentials; later it can go well.
 	ErrUnavailable = errors.New("KMS is unavailable")
 
@@ -37,6 +40,10 @@ var (
 	// ErrAnswer: the answer is of another key or size than what was asked for.
 	ErrAnswer = errors.New("the answer is not what was asked for")
 )
+
+// maxSkew is how far the clocks may be apart: KMS refuses what was signed 5 minutes off
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html), less what the measure may be wrong by.
+const maxSkew = 4 * time.Minute
 
 // code is an error that the service answered with.
 type code interface {
@@ -55,10 +62,33 @@ func explain(ctx context.Context, err error) error {
 	}
 	message, _, _ := strings.Cut(said.ErrorMessage(), "\n")
 	text := fmt.Sprintf("%.100s: %.400s (HTTP status %d, request %.100q)", said.ErrorCode(), message, answer.HTTPStatusCode(), answer.ServiceRequestID())
-	if meaning := kind(said.ErrorCode(), answer.HTTPStatusCode()); meaning != nil {
+	meaning := kind(said.ErrorCode(), answer.HTTPStatusCode())
+	if ahead := clockAhead(answer, time.Now()); ahead.Abs() > maxSkew {
+		direction := "ahead of"
+		if ahead < 0 {
+			direction = "behind"
+		}
+		text += fmt.Sprintf("; this machine's clock is %s %s that of KMS", ahead.Abs().Round(time.Minute), direction)
+		if said.ErrorCode() == "InvalidSignatureException" { // which is said of a wrong secret, too
+			meaning = ErrClock
+		}
+	}
+	if meaning != nil {
 		return fmt.Errorf("%w: %s", meaning, text)
 	}
 	return errors.New(text)
+}
+
+// clockAhead is how far this machine's clock is ahead of the one that an answer has just come from, 0 if the answer does not tell.
+func clockAhead(answer *awshttp.ResponseError, now time.Time) time.Duration {
+	if answer.Response == nil {
+		return 0
+	}
+	there, err := http.ParseTime(answer.Response.Header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	return now.Sub(there)
 }
 
 // kind is the error that a code of KMS means, nil if none in particular.

@@ -76,7 +76,8 @@ func send[In, Out any](
 			return out, nil
 		}
 		err = r.failed(explain(ctx, err))
-		passing := errors.Is(err, ErrThrottled) || errors.Is(err, ErrUnavailable)
+		// The SDK signs the next request by the clock of the last answer, whether or not its own retryer sends it.
+		passing := errors.Is(err, ErrThrottled) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClock)
 		if try == tries || !passing || !wait(ctx, pause.NextBackOff()) {
 			return out, err
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
@@ -26,7 +27,8 @@ type enclave struct {
 	attest   func(ctx context.Context, publicKey []byte) ([]byte, error)
 }
 
-func newEnclave(t *testing.T) enclave {
+// newEnclave makes one whose security module goes by a clock, nil for this machine's.
+func newEnclave(t *testing.T, now func() time.Time) enclave {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -36,7 +38,7 @@ func newEnclave(t *testing.T) enclave {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := software.Open(software.Options{Dir: t.TempDir(), Executable: program})
+	session, err := software.Open(software.Options{Dir: t.TempDir(), Executable: program, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func newEnclave(t *testing.T) enclave {
 // measured program alone.
 func TestAgainstKeyPolicies(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/signer"
-	e := newEnclave(t)
+	e := newEnclave(t, nil)
 	policy := func(pcr0 string) []byte {
 		return []byte(fmt.Sprintf(`{"Version":"2012-10-17","Statement":[
 			{"Effect":"Allow","Principal":{"AWS":%q},"Action":"kms:Encrypt","Resource":"*"},

@@ -12,6 +12,14 @@ locals {
     var.pcr3 == null ? {} : { "kms:RecipientAttestation:PCR3" = [lower(var.pcr3)] },
   )
 
+  # Who is who, whatever the path and the case: the name of a role is the only one of its account.
+  names = { for list, arns in {
+    enclave       = var.enclave_role_arns
+    administrator = var.key_administrator_arns
+    encrypt       = var.encrypt_role_arns
+    } : list => [for a in arns : lower(join("/", [split(":", a)[4], split("/", split(":", a)[5])[0], reverse(split("/", a))[0]]))]
+  }
+
   administrate = {
     Sid       = "AdministerWithoutUse"
     Effect    = "Allow"
@@ -66,6 +74,17 @@ locals {
     Resource  = "*"
   }
 
+  # What is sealed must name its purpose, as "config sealed-context" has it. The encryption context of a share of a master key does not: so
+  # that nobody else than the enclave makes one.
+  seal = {
+    Sid       = "SealersEncryptCredentials"
+    Effect    = "Allow"
+    Principal = { AWS = var.encrypt_role_arns }
+    Action    = ["kms:Encrypt"]
+    Resource  = "*"
+    Condition = { StringLike = { "kms:EncryptionContext:containment-chamber" = ["*"] } }
+  }
+
   # A request without a document, or with another enclave's, is refused whatever else would allow it: a statement that is added later, or a
   # grant, which no condition of an Allow concerns. The negated operator matches where the register is absent.
   refuse = [for key, values in local.measured : {
@@ -88,6 +107,7 @@ locals {
   statements = concat(
     [local.administrate, local.describe, local.decrypt],
     [for s in [local.encrypt] : s if var.allow_encrypt],
+    [for s in [local.seal] : s if length(var.encrypt_role_arns) > 0],
     local.refuse,
   )
 }

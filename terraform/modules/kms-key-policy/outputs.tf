@@ -11,4 +11,14 @@ output "policy_json" {
     condition     = alltrue([for a in var.key_administrator_arns : split(":", a)[4] == var.account_id])
     error_message = "key_administrator_arns must be of account_id, whose key it is."
   }
+
+  # The parent signs with the enclave's role: with Encrypt it could plant shares of a key that it knows.
+  precondition {
+    condition     = length(setintersection(local.names.encrypt, local.names.enclave)) == 0
+    error_message = "encrypt_role_arns must not have a role of enclave_role_arns: the parent has it too."
+  }
+  precondition {
+    condition     = length(setintersection(local.names.encrypt, local.names.administrator)) == 0
+    error_message = "encrypt_role_arns must not have a role of key_administrator_arns, which manage the key without using it."
+  }
 }

@@ -82,3 +82,15 @@ variable "allow_encrypt" {
   default     = false
   nullable    = false
 }
+
+variable "encrypt_role_arns" {
+  description = "Roles of people or pipelines that may kms:Encrypt a credential with the key, and do nothing else with it. Not a role that the parent, its instance or its pod has."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for a in var.encrypt_role_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[^*?]+$", a))])
+    error_message = "encrypt_role_arns must be ARNs of roles, without wildcards."
+  }
+}

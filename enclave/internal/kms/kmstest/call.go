@@ -46,6 +46,7 @@ type input struct {
 
 // ServeHTTP answers KMS where a request names an operation of it, STS elsewhere.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat)) // by which an SDK corrects its clock
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {
 	case err != nil:

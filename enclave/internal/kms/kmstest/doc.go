@@ -1,8 +1,8 @@
 // Package kmstest stands in for AWS KMS and STS in tests and demonstrations; it is no KMS, for its keys lie in memory and protect nothing.
 //
 // What it has is real: the JSON protocol with signed requests (Signature Version 4), key policies, attestation documents that must end in
-// a root it was given, answers encrypted for the enclave, encryption contexts, and AWS's names for errors. Where AWS documents no message,
-// as for a document that is refused, the message is its own.
+// a root it was given, answers encrypted for the enclave, encryption contexts, a clock that need not be the client's, and AWS's names for
+// errors. Where AWS documents no message, as for a document that is refused, the message is its own.
 //
 // What it has not: identity policies, which are a yes or no for each principal; permissions boundaries, service and resource control
 // policies, session policies, grants and grant tokens. A call from another account needs the key policy alone, where AWS wants an

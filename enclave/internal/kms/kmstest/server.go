@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
@@ -26,7 +27,7 @@ type Options struct {
 	CA *CA
 	// Hosts are names of the server beside localhost, 127.0.0.1 and those that AWS has for its regions.
 	Hosts []string
-	// Now is the clock; nil is the local one.
+	// Now is the clock; nil is the local one. See [Server.SetClock].
 	Now func() time.Time
 }
 
@@ -34,7 +35,8 @@ type Options struct {
 type Server struct {
 	roots  []*x509.Certificate
 	maxAge time.Duration
-	now    func() time.Time
+	clock  func() time.Time
+	off    atomic.Int64 // of the clock, nanoseconds
 	ca     *CA
 	hosts  []string
 
@@ -53,7 +55,7 @@ type Server struct {
 // New makes a server of keys and principals. The error names the key or principal that cannot be.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		roots: slices.Clone(o.Roots), maxAge: o.MaxDocumentAge, now: o.Now, ca: o.CA, hosts: slices.Clone(o.Hosts),
+		roots: slices.Clone(o.Roots), maxAge: o.MaxDocumentAge, clock: o.Now, ca: o.CA, hosts: slices.Clone(o.Hosts),
 		keys: map[string]*key{}, principals: map[string]*principal{}, sessions: map[string]session{},
 		denied: map[string]bool{}, faults: map[string]Faults{}, throttled: map[string]float64{},
 	}
@@ -63,8 +65,8 @@ func New(o Options) (*Server, error) {
 	if s.maxAge == 0 {
 		s.maxAge = defaultDocumentAge
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.clock == nil {
+		s.clock = time.Now
 	}
 	if s.ca == nil {
 		ca, err := NewCA(s.now())
@@ -85,6 +87,12 @@ func New(o Options) (*Server, error) {
 	}
 	return s, nil
 }
+
+// SetClock has the server's clock go so far ahead of the one that it was given from now on, or behind it. Signatures, documents, sessions
+// and the Date of answers go by it; the certificate stays the one that was made at the start.
+func (s *Server) SetClock(ahead time.Duration) { s.off.Store(int64(ahead)) }
+
+func (s *Server) now() time.Time { return s.clock().Add(time.Duration(s.off.Load())) }
 
 func (s *Server) addKey(k Key) error {
 	made, err := newKey(k, s.now())

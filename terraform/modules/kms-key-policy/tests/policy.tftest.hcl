@@ -62,6 +62,85 @@ run "encrypt_when_asked_for" {
   }
 }
 
+run "sealers_encrypt_and_nothing_else" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:role/sealer", "arn:aws:iam::444455556666:role/signer"]
+  }
+
+  assert {
+    condition = [for s in jsondecode(output.policy_json).Statement : { action = s.Action, principal = s.Principal.AWS, condition = s.Condition }
+      if s.Effect == "Allow" && try(anytrue([for a in s.Principal.AWS : contains(var.encrypt_role_arns, a)]), false)] == [{
+        action    = ["kms:Encrypt"]
+        principal = ["arn:aws:iam::111122223333:role/sealer", "arn:aws:iam::444455556666:role/signer"]
+        condition = { StringLike = { "kms:EncryptionContext:containment-chamber" = ["*"] } }
+    }]
+    error_message = "a sealer may do something else than encrypt a credential"
+  }
+  assert {
+    condition = alltrue([for s in jsondecode(output.policy_json).Statement :
+      !contains(s.Action, "kms:Encrypt") || s.Sid == "SealersEncryptCredentials"
+    ])
+    error_message = "somebody else may encrypt because a sealer may"
+  }
+}
+
+run "a_wildcard_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:role/sealer", "arn:aws:iam::111122223333:role/*"]
+  }
+  expect_failures = [var.encrypt_role_arns]
+}
+
+run "everybody_as_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["*"]
+  }
+  expect_failures = [var.encrypt_role_arns]
+}
+
+run "an_account_as_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:root"]
+  }
+  expect_failures = [var.encrypt_role_arns]
+}
+
+run "a_user_as_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:user/sealer"]
+  }
+  expect_failures = [var.encrypt_role_arns]
+}
+
+run "the_enclave_as_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:role/sealer", "arn:aws:iam::111122223333:role/signer"]
+  }
+  expect_failures = [output.policy_json]
+}
+
+run "the_enclave_by_another_path_as_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:role/validators/Signer"]
+  }
+  expect_failures = [output.policy_json]
+}
+
+run "an_administrator_as_sealer_is_refused" {
+  command = plan
+  variables {
+    encrypt_role_arns = ["arn:aws:iam::111122223333:role/key-admin"]
+  }
+  expect_failures = [output.policy_json]
+}
+
 run "two_images_and_the_instance" {
   command = plan
   variables {
