@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/cenkalti/backoff/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -61,10 +62,11 @@ type Options struct {
 // Provider holds credentials and replaces them before they end. They are no secret from the parent, which can get the same. It is safe
 // for concurrent use.
 type Provider struct {
-	options Options
-	role    role // of options.RoleARN
-	client  *http.Client
-	metrics metrics
+	options   Options
+	role      role // of options.RoleARN
+	client    *http.Client
+	stsClient *sts.Client // kept: it learns from a refusal how far this machine's clock is off, and signs by that afterwards
+	metrics   metrics
 
 	mu     sync.Mutex      // held while the fields below are used
 	held   aws.Credentials // without keys: none yet
@@ -90,6 +92,7 @@ func New(o Options) (*Provider, error) {
 		return nil, fmt.Errorf("AWS credentials: %w", err)
 	}
 	p.client = awshttp.New(o.Dial, o.RootCAs)
+	p.stsClient = sts.New(sts.Options{Region: o.Region, HTTPClient: p.client, Retryer: aws.NopRetryer{}}) // takes nothing from the environment
 	return p, nil
 }
 

@@ -49,7 +49,7 @@ func (p *Provider) checkRole(ctx context.Context, c aws.Credentials) error {
 		return nil
 	}
 	fixed := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil })
-	answer, err := p.sts(fixed).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	answer, err := p.stsClient.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.Credentials = fixed })
 	if err != nil {
 		return fmt.Errorf("see with STS GetCallerIdentity whether they are of tee.role_arn: %s", err.Error())
 	}

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/awshttp"
 )
@@ -65,7 +68,8 @@ func TestSTSMustProveItself(t *testing.T) {
 		r := newRig(t, webIdentity("canary-hush-1"), routes(), "")
 		o := r.options
 		o.RootCAs = x509.NewCertPool()
-		r.client = awshttp.New(o.Dial, o.RootCAs)
+		client := awshttp.New(o.Dial, o.RootCAs)
+		r.stsClient = sts.New(r.stsClient.Options(), func(o *sts.Options) { o.HTTPClient = client })
 		r.start(t)
 		if _, err := r.Retrieve(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
 			t.Errorf("got %v", err)
@@ -74,6 +78,24 @@ func TestSTSMustProveItself(t *testing.T) {
 			t.Errorf("requests %q", got)
 		}
 	})
+}
+
+// TestClockThatIsOff: what STS tells with its refusal has the next try signed by its time.
+func TestClockThatIsOff(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, podIdentity("canary-hush-1"), routes(), roleARN)
+			r.set(func(c *cloud) { c.ahead = ahead })
+			r.start(t)
+			var refusals []error
+			if err := r.Await(t.Context(), func(err error) { refusals = append(refusals, err) }); err != nil {
+				t.Fatal(err)
+			}
+			if len(refusals) != 1 || !strings.Contains(refusals[0].Error(), "SignatureDoesNotMatch") {
+				t.Errorf("STS %v ahead: %v", ahead, refusals)
+			}
+		})
+	}
 }
 
 func TestParseRoleRefuses(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
 )
@@ -54,7 +53,7 @@ func (p *Provider) source(identity wire.Identity) (provider aws.CredentialsProvi
 		if want := p.options.RoleARN; want != "" && identity.Name != want {
 			return nil, "", fmt.Errorf("%w: the parent has a token for %s, and tee.role_arn is %s", ErrAnotherRole, identity.Name, want)
 		}
-		return stscreds.NewWebIdentityRoleProvider(p.sts(nil), identity.Name, token(identity.Token), func(o *stscreds.WebIdentityRoleOptions) {
+		return stscreds.NewWebIdentityRoleProvider(p.stsClient, identity.Name, token(identity.Token), func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = sessionName
 		}), "STS AssumeRoleWithWebIdentity of " + identity.Name, nil
 	case wire.PodIdentity:
@@ -78,8 +77,3 @@ type token string
 
 // GetIdentityToken implements [stscreds.IdentityTokenRetriever].
 func (t token) GetIdentityToken() ([]byte, error) { return []byte(t), nil }
-
-// sts is a client that takes nothing from the environment.
-func (p *Provider) sts(credentials aws.CredentialsProvider) *sts.Client {
-	return sts.New(sts.Options{Region: p.options.Region, Credentials: credentials, HTTPClient: p.client, Retryer: aws.NopRetryer{}})
-}
