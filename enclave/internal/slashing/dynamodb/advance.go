@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) Advance(ctx context.Context, claims []slashing.Claim) ([]slashin
 	work.Go(func() { g.readLimit(ctx) })
 	// Not a goroutine for each claim: one that has sent a request has grown its stack for the next.
 	var next atomic.Int64
-	for range min(len(claims), cap(s.slots)) {
+	for range min(len(claims), s.client.Concurrency()) {
 		work.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(claims)); i = next.Add(1) - 1 {
 				g.outcomes[i] = g.advance(ctx, claims[i])
@@ -140,7 +141,7 @@ func (s *Store) record(ctx context.Context, c slashing.Claim) (got row, wrote bo
 		out, err = s.client.UpdateItem(ctx, request)
 		return err
 	})
-	if before, refused := standing(err); refused {
+	if before, refused := dynamoclient.Standing(err); refused {
 		if len(before) == 0 { // there was none, or the service does not tell
 			got, err = s.row(ctx, c.Key)
 		} else {

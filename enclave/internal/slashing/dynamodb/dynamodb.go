@@ -3,18 +3,12 @@ package dynamodb
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -22,40 +16,19 @@ import (
 var ErrTable = errors.New("refused table")
 
 // DefaultConcurrency is how many requests are under way at once if Options do not say.
-const DefaultConcurrency = 64
+const DefaultConcurrency = dynamoclient.DefaultConcurrency
 
-// Options say which table is opened, and how.
-type Options struct {
-	// Table is the table's name, or its ARN.
-	Table string
-	// Region is the table's AWS region. Nothing is taken from the environment.
-	Region string
-	// Endpoint is the URL of the service, empty for the region's public one.
-	Endpoint string
-	// Credentials sign the requests.
-	Credentials aws.CredentialsProvider
-	// Dial reaches the service: address is host:port with the host as in the endpoint's URL.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// RootCAs vouch for the service's certificate; nil are the system's.
-	RootCAs *x509.CertPool
-	// Timeout bounds a connection attempt, and each request. A request gets a quarter of the time that its context leaves, or half a
-	// second if that is more and no more than half: one whose answer does not come is sent again. Zero is refused.
-	Timeout time.Duration
-	// Concurrency is the most requests under way at once, and so the most connections that are kept; 0 is DefaultConcurrency.
-	Concurrency int
-}
+// Options say which table is opened, and how. A request gets a quarter of the time that its context leaves, or half a second if that is
+// more and no more than half, and never more than the Timeout: one whose answer does not come is sent again.
+type Options = dynamoclient.Options
 
 // Store is a table of last votes: an item per validator key, and one more that says which store it is. The table is trusted: whoever
 // can write to it, or put an older copy in its place, can make signers vote twice.
 type Store struct {
-	client    *dynamodb.Client
-	transport *http.Transport // of client
-	table     string
-	timeout   time.Duration
-	id        string                                 // the store's identity as it was at Open
-	seen      atomic.Pointer[slashing.HighWatermark] // that of all keys as it was read last
-	slots     chan struct{}                          // holds a value for each request under way
-	hangUp    context.CancelFunc                     // ends connection attempts
+	client *dynamoclient.Table
+	table  string                                 // its name
+	id     string                                 // the store's identity as it was at Open
+	seen   atomic.Pointer[slashing.HighWatermark] // that of all keys as it was read last
 
 	mu     sync.Mutex // held while closed is read and calls is added to, so that Close misses no call
 	closed bool
@@ -71,6 +44,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("slashing table %s: %w", o.Table, err), s.Close())
 	}
+	return s, nil
+}
+
+// newStore makes a store that has not yet asked its table anything.
+func newStore(o Options) (*Store, error) {
+	client, err := dynamoclient.New(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{client: client, table: o.Table}
+	none := slashing.NoHighWatermark()
+	s.seen.Store(&none)
 	return s, nil
 }
 
@@ -111,8 +96,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.calls.Wait()
-	s.hangUp()
-	s.transport.CloseIdleConnections()
+	s.client.Close()
 	return nil
 }
 

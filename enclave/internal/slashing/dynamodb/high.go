@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -52,7 +53,7 @@ func (s *Store) limit(ctx context.Context, key []byte, h slashing.HighWatermark)
 			_, err := s.client.UpdateItem(ctx, request)
 			return err
 		})
-		if _, changed := standing(err); !changed {
+		if _, changed := dynamoclient.Standing(err); !changed {
 			return err
 		}
 	}

@@ -2,11 +2,8 @@ package dynamodb_test
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -93,57 +90,5 @@ func TestMakeBackups(t *testing.T) {
 	})
 	if err := dynamodb.Make(t.Context(), o); !errors.Is(err, slashing.ErrUnavailable) || !strings.Contains(err.Error(), "CreateTable") {
 		t.Errorf("%v", err)
-	}
-}
-
-// TestTLS: the service's certificate is verified.
-func TestTLS(t *testing.T) {
-	server := httptest.NewTLSServer(newProxy(t))
-	defer server.Close()
-	o := options(table(t))
-	o.Endpoint = server.URL
-	refuseOpen(t, o, slashing.ErrUnavailable, "certificate")
-	o.RootCAs = x509.NewCertPool()
-	o.RootCAs.AddCert(server.Certificate())
-	open(t, o)
-}
-
-// TestOneHost: whatever the credentials say, only the region's host is asked, which the route table knows.
-func TestOneHost(t *testing.T) {
-	asked := make(chan string, 100)
-	o := options("any")
-	o.Endpoint = ""
-	o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "made-up", AccountID: "111122223333"}, nil
-	})
-	o.Dial = func(_ context.Context, network, address string) (net.Conn, error) {
-		asked <- network + " " + address
-		return nil, errors.New("no route")
-	}
-	refuseOpen(t, o, slashing.ErrUnavailable, "no route")
-	close(asked)
-	n := 0
-	for address := range asked {
-		n++
-		if address != "tcp dynamodb.eu-central-1.amazonaws.com:443" {
-			t.Errorf("asked for %s", address)
-		}
-	}
-	if n == 0 {
-		t.Error("nobody was asked")
-	}
-}
-
-// TestNoCredentials: what cannot be signed is not sent.
-func TestNoCredentials(t *testing.T) {
-	p := newProxy(t)
-	o := options("any")
-	o.Endpoint = p.server.URL
-	o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{}, errors.New("the relay is silent")
-	})
-	refuseOpen(t, o, slashing.ErrUnavailable, "the relay is silent")
-	if n := p.requests("DescribeTable"); n != 0 {
-		t.Errorf("%d requests", n)
 	}
 }

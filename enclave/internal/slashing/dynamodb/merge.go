@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) eachOf(ctx context.Context, n int, f func(ctx context.Context, i
 	}
 	var changed atomic.Bool
 	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(cap(s.slots))
+	work.SetLimit(s.client.Concurrency())
 	for i := range n {
 		work.Go(func() error {
 			err := f(ctx, i) // also after ctx has ended: only f says that the ith is done
@@ -74,7 +75,7 @@ func (s *Store) merge(ctx context.Context, r slashing.Record) error {
 			_, err := s.client.UpdateItem(ctx, request)
 			return err
 		})
-		if _, changed := standing(err); !changed {
+		if _, changed := dynamoclient.Standing(err); !changed {
 			return err
 		}
 	}

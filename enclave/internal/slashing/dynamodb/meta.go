@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
@@ -112,7 +113,7 @@ func (s *Store) checkRights(ctx context.Context) error {
 		})
 		return err
 	})
-	if _, failed := standing(err); failed {
+	if _, failed := dynamoclient.Standing(err); failed {
 		return nil
 	}
 	return err
@@ -184,7 +185,7 @@ func (s *Store) Pin(ctx context.Context, validatorsRoot eth2.Root) error {
 		})
 		return err
 	})
-	if _, failed := standing(err); failed {
+	if _, failed := dynamoclient.Standing(err); failed {
 		return w.failed(fmt.Errorf("%w: it is no longer the store %s", ErrTable, s.id))
 	}
 	if err != nil {

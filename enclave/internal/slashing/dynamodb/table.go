@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 )
 
 // describe asks what the table is like.
@@ -30,39 +31,16 @@ func (s *Store) describe(ctx context.Context) (*types.TableDescription, error) {
 
 // checkTable refuses a table that cannot hold the record, or could show an older one.
 func checkTable(t *types.TableDescription, name string) error {
-	if strings.HasPrefix(name, "arn:") && aws.ToString(t.TableArn) != name {
-		return fmt.Errorf("%w: the service calls it %s", ErrTable, aws.ToString(t.TableArn))
-	}
-	// A table whose settings are being changed can be used meanwhile.
-	if t.TableStatus != types.TableStatusActive && t.TableStatus != types.TableStatusUpdating {
-		return fmt.Errorf("%w: it is %s, want %s", ErrTable, t.TableStatus, types.TableStatusActive)
-	}
-	if err := checkKey(t); err != nil {
+	if err := dynamoclient.Check(t, name, ErrTable); err != nil {
 		return err
 	}
-	// Two regions of such a table can each take a conflicting vote before they hear of the other's.
-	if (len(t.Replicas) > 0 || t.GlobalTableVersion != nil) && t.MultiRegionConsistency != types.MultiRegionConsistencyStrong {
+	const want = "HASH " + attrKey + " (B)"
+	if have := dynamoclient.Key(t, t.KeySchema); have != want {
+		return fmt.Errorf("%w: its key is %s, want %s: a partition key named %q of type binary, and no sort key", ErrTable, have, want, attrKey)
+	}
+	if dynamoclient.Diverges(t) {
 		return fmt.Errorf("%w: it is a global table whose regions agree only after a while, so that two of them can record two votes; "+
 			"want a table of one region, or multi-region strong consistency", ErrTable)
-	}
-	return nil
-}
-
-// checkKey wants the partition key "key", of binary, and no sort key.
-func checkKey(t *types.TableDescription) error {
-	var parts []string
-	for _, part := range t.KeySchema {
-		of := types.ScalarAttributeType("?")
-		for _, attribute := range t.AttributeDefinitions {
-			if aws.ToString(attribute.AttributeName) == aws.ToString(part.AttributeName) {
-				of = attribute.AttributeType
-			}
-		}
-		parts = append(parts, fmt.Sprintf("%s %s (%s)", part.KeyType, aws.ToString(part.AttributeName), of))
-	}
-	const want = "HASH " + attrKey + " (B)"
-	if have := strings.Join(parts, ", "); have != want {
-		return fmt.Errorf("%w: its key is %s, want %s: a partition key named %q of type binary, and no sort key", ErrTable, have, want, attrKey)
 	}
 	return nil
 }
@@ -151,7 +129,7 @@ func (s *Store) backUp(ctx context.Context) error {
 				PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
 			})
 			_, early = errors.AsType[*types.ContinuousBackupsUnavailableException](err)
-			if said, ok := errors.AsType[answer](err); ok && said.ErrorCode() == "UnknownOperationException" {
+			if dynamoclient.Code(err) == "UnknownOperationException" {
 				return nil // a DynamoDB for tests
 			}
 			return err

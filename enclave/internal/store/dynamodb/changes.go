@@ -34,7 +34,7 @@ func (k *Keys) between(ctx context.Context, h head, after, to uint64) ([]store.K
 		return nil, fmt.Errorf("%w: the last change is %d, and the log holds %d", store.ErrCursor, h.n, k.logSize)
 	}
 	publics := make([][48]byte, to-after)
-	err := each(len(publics), cap(k.slots), func(i int) (err error) {
+	err := each(len(publics), k.client.Concurrency(), func(i int) (err error) {
 		publics[i], err = k.changedBy(ctx, h, after+1+uint64(i))
 		return err
 	})
@@ -50,7 +50,7 @@ func (k *Keys) between(ctx context.Context, h head, after, to uint64) ([]store.K
 		last[public] = after + 1 + uint64(i)
 	}
 	keys := make([]store.Key, len(distinct))
-	err = each(len(keys), cap(k.slots), func(i int) (err error) {
+	err = each(len(keys), k.client.Concurrency(), func(i int) (err error) {
 		keys[i], err = k.after(ctx, h, distinct[i])
 		if err == nil && keys[i].Changed < last[distinct[i]] { // as after a restore, which may take some items from before others
 			err = fmt.Errorf("%w: change %d of key %s is in the log and not in its item",

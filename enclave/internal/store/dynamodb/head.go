@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -185,7 +186,7 @@ func (k *Keys) settle(ctx context.Context, h head) error {
 			_, err := k.client.PutItem(ctx, puts[i])
 			return err
 		})
-		if _, there := refused(err); there {
+		if _, there := dynamoclient.Standing(err); there {
 			return nil
 		}
 		return err

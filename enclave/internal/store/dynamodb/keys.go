@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -127,10 +128,10 @@ func (k *Keys) change(ctx context.Context, public [48]byte, version uint64, next
 		if errors.Is(err, store.ErrOutcomeUnknown) {
 			doubt = err
 		}
-		if _, moved := refused(err); !moved {
+		if _, moved := dynamoclient.Standing(err); !moved {
 			return k.named("keys", doubtful(doubt, err))
 		}
-		if !pause(ctx, min(tries, 2)) {
+		if !dynamoclient.Pause(ctx, min(tries, 2)) {
 			return k.named("keys", doubtful(doubt, fmt.Errorf("%w: other writers were first: %w", store.ErrUnavailable, ctx.Err())))
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -37,7 +38,7 @@ func (k *Keys) Load(ctx context.Context, statuses []store.Status, readers int, y
 			lag = err
 		}
 		switch {
-		case lags && tries < lagTries && pause(ctx, tries):
+		case lags && tries < lagTries && dynamoclient.Pause(ctx, tries):
 			continue
 		case lags, err != nil && ctx.Err() != nil && lag != nil:
 			return 0, k.named("keys", fmt.Errorf("%w: %v; a restored table needs its keys counted again", store.ErrUnavailable, lag)) //nolint:errorlint // it must not be an ErrCursor
@@ -85,7 +86,7 @@ func (k *Keys) snapshot(ctx context.Context, statuses []store.Status, readers in
 		if !ahead {
 			return keys, h, adds(keys, h, statuses)
 		}
-		if tries == aheadTries || !pause(ctx, min(tries, 2)) {
+		if tries == aheadTries || !dynamoclient.Pause(ctx, min(tries, 2)) {
 			return nil, h, fmt.Errorf("%w: keys have later changes than the last, %d", errLag, h.n)
 		}
 	}

@@ -1,6 +1,7 @@
 package dynamodb_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,10 +128,47 @@ func TestRestored(t *testing.T) {
 	if err != nil || got.Version != 2 {
 		t.Fatalf("version %d, %v", got.Version, err)
 	}
+	for n, version := range map[int]uint64{0: 1, 1: 2, 2: 2, 5: 1} { // what is sealed is sealed for one version
+		if got, err := restored.Get(t.Context(), storetest.Public(n)); err != nil || got.Version != version || !bytes.Equal(got.Body, []byte{byte(version)}) {
+			t.Errorf("key %d: version %d of body %v, %v", n, got.Version, got.Body, err)
+		}
+	}
 	put(t, restored, 1, 3)
 	if n, err := load(t.Context()); n != 6 || err != nil {
 		t.Errorf("after a change: %d keys, %v", n, err)
 	}
+}
+
+// TestRecountStops: what stopped between its two writes goes on with the next.
+func TestRecountStops(t *testing.T) {
+	o := keysTable(t)
+	k := openKeys(t, o)
+	for n := range 3 {
+		put(t, k, n, 1)
+	}
+	public := storetest.Public(2)
+	if _, err := shared.Client().UpdateItem(t.Context(), &sdk.UpdateItemInput{
+		TableName: &o.Table, Key: map[string]types.AttributeValue{"public_key": &types.AttributeValueMemberB{Value: public[:]}},
+		UpdateExpression: aws.String("SET changed = :n"), ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: "5000"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	versions := func(k store.Keys, want uint64) { // of the key
+		t.Helper()
+		got := map[[48]byte]uint64{}
+		_, err := k.Load(t.Context(), []store.Status{store.Active}, 16, func(key store.Key) error { got[key.PublicKey] = key.Version; return nil })
+		if err != nil || len(got) != 3 || got[public] != want {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	for range 2 {
+		if err := dynamodb.RecountKeys(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		versions(openKeys(t, o), 1)
+	}
+	put(t, k, 2, 2)
+	versions(k, 2)
 }
 
 // scan is all items of a table.

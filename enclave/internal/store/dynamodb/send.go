@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http/httptrace"
-	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -32,28 +28,29 @@ func (t *table) read(ctx context.Context, request func(context.Context) error) e
 }
 
 // write sends a request, again and again until it is known what became of it, or hope is gone. It must be one that may be applied
-// twice, also late. The error is that of the request's condition, after tries that may have been applied or not (see refused), or
-// wraps store.ErrUnavailable or store.ErrOutcomeUnknown.
+// twice, also late. The error is that of the request's condition, after tries that may have been applied or not (see
+// dynamoclient.Standing), or wraps store.ErrUnavailable or store.ErrOutcomeUnknown.
 func (t *table) write(ctx context.Context, request func(context.Context) error) error {
 	var doubt error // a try that may have been applied: after it no error may say that nothing was
 	for lost, later := 0, 0; ; {
-		what, err := t.try(ctx, request)
+		what, err := t.client.Try(ctx, half, 0, request)
 		switch what {
-		case answered:
+		case dynamoclient.Answered:
 			if err != nil && doubt != nil {
 				return &doubted{condition: err, doubt: doubt}
 			}
 			return err
-		case unanswered:
+		case dynamoclient.Unanswered:
 			doubt = fmt.Errorf("%w: %w", store.ErrOutcomeUnknown, t.explain(err))
 			lost++
-		case unsent:
+		case dynamoclient.Unsent:
 			lost++
-		case putOff:
+		case dynamoclient.PutOff:
 			later++
-		case rejected:
+		case dynamoclient.Rejected, dynamoclient.TooLate:
 		}
-		if what == rejected || lost > resends || later > putOffs || !pause(ctx, lost+later) {
+		if what == dynamoclient.Rejected || what == dynamoclient.TooLate || lost > resends || later > putOffs ||
+			!dynamoclient.Pause(ctx, lost+later) {
 			if doubt != nil {
 				return doubt
 			}
@@ -68,48 +65,5 @@ type doubted struct{ condition, doubt error }
 func (d *doubted) Error() string   { return d.doubt.Error() }
 func (d *doubted) Unwrap() []error { return []error{d.condition, d.doubt} }
 
-// refused says that a write's condition failed, and returns the item as it was at that moment, empty if there was none.
-func refused(err error) (item, bool) {
-	failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
-	if !ok {
-		return nil, false
-	}
-	return failed.Item, true
-}
-
-// try sends a request once. It gets at most half of the time that is left, so that there is time to ask again what became of it.
-func (t *table) try(ctx context.Context, request func(context.Context) error) (fate, error) {
-	select {
-	case t.slots <- struct{}{}:
-		defer func() { <-t.slots }()
-	case <-ctx.Done():
-		return unsent, ctx.Err()
-	}
-	if ctx.Err() != nil {
-		return unsent, ctx.Err()
-	}
-	limit := t.timeout
-	if end, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(end)/2)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var connected atomic.Bool
-	err := request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	}))
-	return judge(err, connected.Load()), err
-}
-
-// pause waits before something is tried again, a little longer at each try. It is false if ctx ends before.
-func pause(ctx context.Context, tries int) bool {
-	most := min(20*time.Millisecond<<min(tries, 5), 500*time.Millisecond)
-	timer := time.NewTimer(rand.N(most)) //nolint:gosec // jitter is no secret
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+// half is what a try gets of the time that is left, so that there is time to ask again what became of it.
+func half(left time.Duration) time.Duration { return left / 2 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -37,18 +37,14 @@ func (t *table) checkShape(ctx context.Context, want shape) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case strings.HasPrefix(t.name, "arn:") && aws.ToString(d.TableArn) != t.name:
-		return fmt.Errorf("%w: the service calls it %s", store.ErrShape, aws.ToString(d.TableArn))
-	// A table whose settings are being changed can be used meanwhile.
-	case d.TableStatus != types.TableStatusActive && d.TableStatus != types.TableStatusUpdating:
-		return fmt.Errorf("%w: it is %s, want %s", store.ErrShape, d.TableStatus, types.TableStatusActive)
-	// Two regions of such a table can each take a write before they hear of the other's.
-	case (len(d.Replicas) > 0 || d.GlobalTableVersion != nil) && d.MultiRegionConsistency != types.MultiRegionConsistencyStrong:
+	if err := dynamoclient.Check(d, t.name, store.ErrShape); err != nil {
+		return err
+	}
+	if dynamoclient.Diverges(d) {
 		return fmt.Errorf("%w: it is a global table whose regions agree only after a while; "+
 			"want a table of one region, or multi-region strong consistency", store.ErrShape)
 	}
-	if have, want := keySchema(d, d.KeySchema), fmt.Sprintf("HASH %s (%s)", want.key, want.keyType); have != want {
+	if have, want := dynamoclient.Key(d, d.KeySchema), fmt.Sprintf("HASH %s (%s)", want.key, want.keyType); have != want {
 		return fmt.Errorf("%w: its key is %s, want %s and no sort key; is it the table of something else?", store.ErrShape, have, want)
 	}
 	if want.index {
@@ -67,7 +63,7 @@ func checkIndex(d *types.TableDescription) error {
 	if index.Projection != nil {
 		projection = index.Projection.ProjectionType
 	}
-	switch have, want := keySchema(d, index.KeySchema), "HASH "+attrShard+" (S)"; {
+	switch have, want := dynamoclient.Key(d, index.KeySchema), "HASH "+attrShard+" (S)"; {
 	case have != want:
 		return fmt.Errorf("%w: the key of its index %s is %s, want %s and no sort key", store.ErrShape, Index, have, want)
 	case projection != types.ProjectionTypeAll:
@@ -76,21 +72,6 @@ func checkIndex(d *types.TableDescription) error {
 		return fmt.Errorf("%w: its index %s is %s, want %s", store.ErrShape, Index, index.IndexStatus, types.IndexStatusActive)
 	}
 	return nil
-}
-
-// keySchema is a key in words.
-func keySchema(d *types.TableDescription, of []types.KeySchemaElement) string {
-	var parts []string
-	for _, part := range of {
-		kind := types.ScalarAttributeType("?")
-		for _, attribute := range d.AttributeDefinitions {
-			if aws.ToString(attribute.AttributeName) == aws.ToString(part.AttributeName) {
-				kind = attribute.AttributeType
-			}
-		}
-		parts = append(parts, fmt.Sprintf("%s %s (%s)", part.KeyType, aws.ToString(part.AttributeName), kind))
-	}
-	return strings.Join(parts, ", ")
 }
 
 // describe asks what the table is like.

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/dynamoclient"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -79,7 +80,7 @@ func (s *State) Put(ctx context.Context, i store.Item) error {
 		_, err := s.client.PutItem(ctx, in)
 		return err
 	})
-	standing, failed := refused(err)
+	standing, failed := dynamoclient.Standing(err)
 	if !failed {
 		return s.named("state", err)
 	}
@@ -111,7 +112,7 @@ func (s *State) Delete(ctx context.Context, name string, version uint64) error {
 		})
 		return err
 	})
-	if _, failed := refused(err); failed && !errors.Is(err, store.ErrOutcomeUnknown) {
+	if _, failed := dynamoclient.Standing(err); failed && !errors.Is(err, store.ErrOutcomeUnknown) {
 		return fmt.Errorf("%w: item %s has not version %d", store.ErrConflict, name, version)
 	}
 	return s.named("state", err)
