@@ -44,10 +44,10 @@ ifeq ($(OS),Linux)
 	cd enclave && $(BUILD) -tags netgo,osusergo -ldflags '-linkmode external -extldflags "-static"' -o ../build/chamber-enclave ./cmd/chamber-enclave
 endif
 
-# What run and demo need: the two product binaries and the demonstration.
+# What run and demo need: the two product binaries, the stand-in of AWS KMS and the demonstration.
 split: setup
 	@mkdir -p build
-	cd enclave && $(BUILD) -o ../build/ ./cmd/containment-chamber ./e2e/demo
+	cd enclave && $(BUILD) -o ../build/ ./cmd/containment-chamber ./e2e/demo ./e2e/kmsd
 	cd parent && $(BUILD) -o ../build/ ./cmd/containment-chamber-enclave-proxy
 
 run: split ## build, start the whole split on this machine, show it at work, stay up until Ctrl-C

@@ -112,7 +112,7 @@ build_binaries() {
 	build enclave "$tags" "$static" "$out/e2e" ./e2e/vsock
 	overlay=(-overlay "$out/overlay.json")
 	build parent "$tags" "" "$out/e2e/over-vsock" ./cmd/containment-chamber-enclave-proxy
-	build enclave "$tags" "$static" "$out/e2e/over-vsock" ./cmd/containment-chamber ./e2e/demo
+	build enclave "$tags" "$static" "$out/e2e/over-vsock" ./cmd/containment-chamber ./e2e/demo ./e2e/kmsd
 	(cd shared && GOWORK=off go test -c -tags "$tags" "${overlay[@]}" -o "$out/e2e/shared-vsock.test" ./vsock)
 	local binary
 	while read -r binary; do

@@ -46,6 +46,7 @@ func build(dir string) error {
 	for _, b := range []struct{ module, path string }{
 		{"..", "./cmd/containment-chamber"},
 		{"..", "./e2e/demo"},
+		{"..", "./e2e/kmsd"},
 		{"../../parent", "./cmd/containment-chamber-enclave-proxy"},
 	} {
 		cmd := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), b.path)

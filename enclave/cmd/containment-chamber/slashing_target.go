@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgurl"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 )
 
 // targetFlags are how a command is told where it works.
@@ -71,7 +71,7 @@ func storeName(c config.AntiSlashing) string {
 	case "dynamodb":
 		name += " " + c.DynamoDB.Table
 	case "postgres":
-		if at, err := postgres.ParseURL(c.URL); err == nil { // and else opening it says what is wrong
+		if at, err := pgurl.Parse(c.URL); err == nil { // and else opening it says what is wrong
 			name += " " + at.String()
 		}
 	}

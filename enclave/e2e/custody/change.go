@@ -7,15 +7,18 @@ import (
 	"os"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	routes "github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 func (s *story) upgradeImage(ctx context.Context) error {
 	before, next := s.image, s.world.images[upgrade]
-	all := append(shareKeys(), sealingKey)
-	s.t.note("policies: PCR0 %s… or %s…", before.pcr0[:16], next.pcr0[:16])
+	all := append(rig.ShareKeys(), rig.SealingKey)
+	s.t.Note("policies: PCR0 %s… or %s…", before.pcr0[:16], next.pcr0[:16])
 	if err := s.world.aws.allow(all, before, next); err != nil {
 		return err
 	}
@@ -26,11 +29,11 @@ func (s *story) upgradeImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("the new image unseals after %v", f.unsealed)
+	s.t.Note("the new image unseals after %v", f.unsealed)
 	if err := s.signs(ctx); err != nil {
 		return err
 	}
-	s.t.note("policies: PCR0 %s…", next.pcr0[:16])
+	s.t.Note("policies: PCR0 %s…", next.pcr0[:16])
 	if err := s.world.aws.allow(all, next); err != nil {
 		return err
 	}
@@ -41,8 +44,8 @@ func (s *story) upgradeImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("the old image: %s", s.short(messageOf(line)))
-	<-s.split.enclave.Done()
+	s.t.Note("the old image: %s", s.short(messageOf(line)))
+	<-s.split.Signer.Done()
 	s.forget()
 	if err := s.use(next, s.config); err != nil {
 		return err
@@ -63,7 +66,7 @@ func (s *story) sealAndUnseal(ctx context.Context) error {
 	if err := s.crash(); err != nil {
 		return err
 	}
-	s.t.note("killed and started:")
+	s.t.Note("killed and started:")
 	if err := s.sealedFor(ctx, "sealed by an operator"); err != nil {
 		return err
 	}
@@ -97,10 +100,10 @@ func (s *story) freeze(ctx context.Context) error {
 	if err := s.refuses(ctx, s.keys[1], http.StatusForbidden, "frozen by an operator"); err != nil {
 		return err
 	}
-	if _, err := s.split.client.sign(ctx, s.keys[0], reveal(s.epoch)); err != nil {
+	if _, err := s.split.client.Sign(ctx, s.keys[0], rig.Reveal(s.epoch)); err != nil {
 		return err
 	}
-	s.t.note("a RANDAO reveal, which cannot be slashed, is signed")
+	s.t.Note("a RANDAO reveal, which cannot be slashed, is signed")
 	if err := s.operator(ctx, nil, "unfreeze"); err != nil {
 		return err
 	}
@@ -108,14 +111,14 @@ func (s *story) freeze(ctx context.Context) error {
 }
 
 func (s *story) rotateKMS(ctx context.Context) error {
-	if err := s.operator(ctx, nil, "rotate", "kms", "--kms-threshold", "3", "--kms-key-arns", strings.Join(shareKeys(), ","), "--yes"); err != nil {
+	if err := s.operator(ctx, nil, "rotate", "kms", "--kms-threshold", "3", "--kms-key-arns", strings.Join(rig.ShareKeys(), ","), "--yes"); err != nil {
 		return err
 	}
 	status, err := s.await(ctx, unsealed)
 	if err != nil {
 		return err
 	}
-	s.t.note("chamber %s: %d of %d", status.Seal.ID, status.Seal.Threshold, len(status.Seal.Shares))
+	s.t.Note("chamber %s: %d of %d", status.Seal.ID, status.Seal.Threshold, len(status.Seal.Shares))
 	if status.Seal.Threshold != 3 || status.Seal.ID != s.config.ChamberID {
 		return fmt.Errorf("%+v", status.Seal.Chamber)
 	}
@@ -135,12 +138,12 @@ func (s *story) rotateMasterKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("%s", s.short(text))
+	s.t.Note("%s", s.short(text))
 	status, err := s.await(ctx, rotating)
 	if err != nil {
 		return err
 	}
-	s.t.note("status: %s: chamber %s, before %s", status.Seal.Status, status.Seal.ID, status.Seal.PreviousID)
+	s.t.Note("status: %s: chamber %s, before %s", status.Seal.Status, status.Seal.ID, status.Seal.PreviousID)
 	if err := s.signs(ctx); err != nil {
 		return err
 	}
@@ -163,7 +166,7 @@ func (s *story) rotateMasterKey(ctx context.Context) error {
 	if err := s.operator(ctx, &done, "rotate", "master-key", "--yes"); err != nil {
 		return err
 	}
-	s.t.note("chamber %s is %s", done.ChamberID, done.Status)
+	s.t.Note("chamber %s is %s", done.ChamberID, done.Status)
 	if done.Status != unsealed || done.ChamberID == before {
 		return fmt.Errorf("rotated: %+v", done)
 	}
@@ -194,15 +197,18 @@ func (s *story) restoreElsewhere(ctx context.Context) error {
 	if err := s.operator(ctx, &made, "backup", "--output-file", file); err != nil {
 		return err
 	}
-	s.t.note("%d bytes, all of it ciphertext", made.Bytes)
+	s.t.Note("%d bytes, all of it ciphertext", made.Bytes)
 	if err := s.halt(); err != nil {
 		return err
 	}
 	for _, table := range []string{stateTable, keyTable} {
+		if _, err := s.world.tables.Client().UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &table, DeletionProtectionEnabled: aws.Bool(false)}); err != nil {
+			return err
+		}
 		if _, err := s.world.tables.Client().DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
 			return err
 		}
-		s.t.note("table %s is deleted", table)
+		s.t.Note("table %s is deleted", table)
 	}
 	if err := s.world.makeTables(ctx, c.StateTable, c.KeyTable); err != nil {
 		return err
@@ -218,7 +224,7 @@ func (s *story) restoreElsewhere(ctx context.Context) error {
 	if err := s.operator(ctx, &done, "restore", file, "--yes"); err != nil {
 		return err
 	}
-	s.t.note("restored: %t, version %d of chamber %s, %d keys", done.Restored, done.Version, done.ChamberID, done.Records["keys"])
+	s.t.Note("restored: %t, version %d of chamber %s, %d keys", done.Restored, done.Version, done.ChamberID, done.Records["keys"])
 	if !done.Restored || done.Records["keys"] != len(s.keys) {
 		return fmt.Errorf("restored: %+v", done)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/dynamodb/dynamodbtest"
 )
@@ -93,11 +94,11 @@ func (w *world) fields(s settings, side string) map[string]any {
 	}
 	return map[string]any{
 		"Settings": s, "Refresh": w.refresh, "Ports": w.ports, "Sockets": w.path(side), "NSM": w.path("nsm"),
-		"Role": roleARN, "STS": stsHost, "Region": dynamodbtest.Region,
+		"Role": rig.KMSRole, "STS": stsHost, "Region": dynamodbtest.Region,
 		"KMSPort": kms, "TablesPort": portOf(w.tables.Endpoint()), "DatabasePort": port,
 		"KMSCA": oneLine(w.aws.CA().PEM()), "DatabaseCA": oneLine(ca),
 		"Tables": "http://localhost:" + portOf(w.tables.Endpoint()),
-		"Keys":   shareKeys(), "PasswordKey": sealingKey, "Sealed": w.sealed, "DatabaseRole": databaseRole,
+		"Keys":   rig.ShareKeys(), "PasswordKey": rig.SealingKey, "Sealed": w.sealed, "DatabaseRole": databaseRole,
 		"KMSVsock": vsockKMS, "TablesVsock": vsockTables, "DatabaseVsock": vsockDatabase, "STSVsock": vsockSTS,
 	}
 }

@@ -2,15 +2,15 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,7 +47,7 @@ func TestCustody(t *testing.T) {
 	}
 	build(t, bin)
 	var out bytes.Buffer
-	err = tell(t.Context(), options{dir: filepath.Join(dir, "w"), binaries: bin, keys: 5}, newTranscript(&out))
+	err = tell(t.Context(), options{dir: filepath.Join(dir, "w"), binaries: bin, keys: 5}, rig.NewTranscript(&out))
 	if err != nil {
 		t.Fatalf("%s\n%v", &out, err)
 	}
@@ -56,43 +56,6 @@ func TestCustody(t *testing.T) {
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
-		}
-	}
-}
-
-// TestPolicies: they are what the Terraform module makes, and nothing of its example is left in what a key gets.
-func TestPolicies(t *testing.T) {
-	for name, ours := range map[string]string{"one.json": sharePolicy, "upgrade.json": passwordPolicy} {
-		golden, err := os.ReadFile(filepath.Join("..", "..", "internal", "kms", "kmstest", "testdata", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(golden), ours); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-	c := &cloud{pcr3: strings.Repeat("c3", 48), pcr8: strings.Repeat("c8", 48)}
-	images := []image{{pcr0: strings.Repeat("0a", 48)}, {pcr0: strings.Repeat("0b", 48)}}
-	for _, arn := range append(shareKeys(), sealingKey) {
-		for n := range images {
-			text := string(c.policy(arn, images[:n+1]...))
-			wants := []string{roleARN, c.pcr8, "arn:aws:iam::" + account(arn) + ":role/key-admin", fmt.Sprintf("%q", images[n].pcr0)}
-			if arn == sealingKey {
-				wants = append(wants, c.pcr3, "kms:Encrypt")
-			}
-			for _, want := range wants {
-				if !strings.Contains(text, want) {
-					t.Errorf("%s: no %s in %s", arn, want, text)
-				}
-			}
-			for _, digit := range "abcdef0123456789" {
-				if strings.Contains(text, strings.Repeat(string(digit), 96)) {
-					t.Errorf("%s: the example's PCR of %c is left in %s", arn, digit, text)
-				}
-			}
-			if n == 0 && strings.Contains(text, images[1].pcr0) {
-				t.Errorf("%s: an image that is not allowed is in %s", arn, text)
-			}
 		}
 	}
 }

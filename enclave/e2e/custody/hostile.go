@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 )
 
 // strangerImage shows both locks: KMS does not open the database's password, and if that were given away it does not open any share.
 func (s *story) strangerImage(ctx context.Context) error {
 	foreign, mark := s.world.images[stranger], len(s.world.aws.Trail())
-	s.t.note("the same program and two bytes more: PCR0 %s…, the policies want %s…", foreign.pcr0[:16], s.image.pcr0[:16])
+	s.t.Note("the same program and two bytes more: PCR0 %s…, the policies want %s…", foreign.pcr0[:16], s.image.pcr0[:16])
 	if err := s.begin(foreign, s.config); err != nil {
 		return err
 	}
@@ -21,44 +23,44 @@ func (s *story) strangerImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("its log: %s", s.short(messageOf(line)))
-	<-s.split.enclave.Done()
-	s.t.note("the start has ended: without the password there is no slashing record")
+	s.t.Note("its log: %s", s.short(messageOf(line)))
+	<-s.split.Signer.Done()
+	s.t.Note("the start has ended: without the password there is no slashing record")
 	s.forget()
 
-	s.t.note("now the policy of the password's KMS key is opened to it, by mistake:")
-	if err := s.world.aws.allow([]string{sealingKey}, s.image, foreign); err != nil {
+	s.t.Note("now the policy of the password's KMS key is opened to it, by mistake:")
+	if err := s.world.aws.allow([]string{rig.SealingKey}, s.image, foreign); err != nil {
 		return err
 	}
 	if err := s.begin(foreign, s.config); err != nil {
 		return err
 	}
-	if err := s.sealedFor(ctx, append(shareKeys(), "0 of 3 shares", "AccessDeniedException")...); err != nil {
+	if err := s.sealedFor(ctx, append(rig.ShareKeys(), "0 of 3 shares", "AccessDeniedException")...); err != nil {
 		return err
 	}
 	denied := 0
 	for _, e := range s.world.aws.Trail()[mark:] {
-		if e.PCR0 == foreign.pcr0 && e.Key != sealingKey {
+		if e.PCR0 == foreign.pcr0 && e.Key != rig.SealingKey {
 			if e.Allowed {
 				return fmt.Errorf("it was allowed: %s", e)
 			}
 			denied++
 		}
 	}
-	s.t.note("%d requests for shares, all denied", denied)
+	s.t.Note("%d requests for shares, all denied", denied)
 	if denied < 3 {
 		return errors.New("want three at least")
 	}
-	return s.world.aws.allow([]string{sealingKey}, s.image)
+	return s.world.aws.allow([]string{rig.SealingKey}, s.image)
 }
 
 // forget lets go of a split whose enclave has ended by itself.
 func (s *story) forget() {
 	running := s.split
 	s.split = nil
-	running.client.close()
-	if err := running.parent.Terminate(); err != nil {
-		s.t.note("%v", err)
+	running.client.Close()
+	if err := running.Parent.Terminate(); err != nil {
+		s.t.Note("%v", err)
 	}
 }
 
@@ -79,7 +81,7 @@ func (s *story) hostileConfigurations(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.t.note("%s:", h.what)
+		s.t.Note("%s:", h.what)
 		if c.StateTable != stateTable {
 			return s.otherTables(ctx, c)
 		}
@@ -122,12 +124,12 @@ func (s *story) otherTables(ctx context.Context, c settings) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("status: %s: %d keys", status.Seal.Status, status.Keys.Total)
-	text, err := refusedWith(s.operator(ctx, nil, "init", "--kms-threshold", "2", "--kms-key-arns", strings.Join(shareKeys(), ",")), "status 403")
+	s.t.Note("status: %s: %d keys", status.Seal.Status, status.Keys.Total)
+	text, err := refusedWith(s.operator(ctx, nil, "init", "--kms-threshold", "2", "--kms-key-arns", strings.Join(rig.ShareKeys(), ",")), "status 403")
 	if err != nil {
 		return err
 	}
-	s.t.note("%s", s.short(text))
+	s.t.Note("%s", s.short(text))
 	return s.refuses(ctx, s.keys[0], http.StatusServiceUnavailable, "")
 }
 
@@ -173,7 +175,7 @@ func (s *story) meetImpostor(ctx context.Context, i *impostor) error {
 	case v := <-i.verdicts:
 		return fmt.Errorf("the enclave went to an impostor that %s: password in clear %t, login %t: %w", what, v.password == s.world.password, v.entered, v.err)
 	default:
-		s.t.note("an impostor that %s sees nobody", what)
+		s.t.Note("an impostor that %s sees nobody", what)
 		return nil
 	}
 }
@@ -187,8 +189,8 @@ func (s *story) withoutPassword(ctx context.Context, made configured) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("its log: %s", s.short(messageOf(line)))
-	<-s.split.enclave.Done()
+	s.t.Note("its log: %s", s.short(messageOf(line)))
+	<-s.split.Signer.Done()
 	s.forget()
 	return nil
 }
@@ -204,7 +206,7 @@ func (s *story) otherDatabase(ctx context.Context) error {
 	if err := s.world.makeDatabase(ctx, slashingDatabase); err != nil {
 		return err
 	}
-	s.t.note("database %s is empty now; the configuration is the approved one", slashingDatabase)
+	s.t.Note("database %s is empty now; the configuration is the approved one", slashingDatabase)
 	if err := s.use(s.image, s.config); err != nil {
 		return err
 	}
@@ -223,11 +225,11 @@ func (s *story) otherDatabase(ctx context.Context) error {
 	if _, err := s.usable(ctx); err != nil {
 		return err
 	}
-	s.t.note("with the record that it had, it unseals")
+	s.t.Note("with the record that it had, it unseals")
 	return s.signs(ctx)
 }
 
 func newSetupToken() (token, hash string) {
-	token = chamber.NewSetupToken()
+	token = chamber.NewSetupToken(time.Now().Add(time.Hour))
 	return token, sha256Hex(token)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 // kmsImpostor is a KMS of the host's own. It has the role's credentials, as every parent, and takes the enclave's attestation document out of its
@@ -107,15 +109,15 @@ func (s *story) meetBothImpostors(ctx context.Context, i *impostor) error {
 		if v.password != "" || v.entered {
 			return fmt.Errorf("an impostor has the database: password in clear %t, login %t", v.password == s.world.password, v.entered)
 		}
-		s.t.note("with KMS impersonated too it sees the enclave, and gets nothing: %v", v.err)
-	case <-s.split.enclave.Done():
+		s.t.Note("with KMS impersonated too it sees the enclave, and gets nothing: %v", v.err)
+	case <-s.split.Signer.Done():
 		return errors.New("the enclave ended before it connected")
-	case <-time.After(awaitLimit):
+	case <-time.After(rig.AwaitLimit):
 		return errors.New("the enclave did not connect")
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := kill(s.split.enclave); err != nil {
+	if err := s.split.Signer.Kill(); err != nil {
 		return err
 	}
 	s.forget()

@@ -12,10 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
-	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -35,13 +33,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "custody: want no arguments, and 2 keys or more")
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := tell(ctx, o, newTranscript(stdout)); err != nil {
-		_, _ = fmt.Fprintf(stderr, "\ncustody: %v\n", err)
-		return 1
-	}
-	return 0
+	return rig.Tell("custody", stdout, stderr, func(ctx context.Context, t *rig.Transcript) error { return tell(ctx, o, t) })
 }
 
 type options struct {
@@ -52,13 +44,9 @@ type options struct {
 }
 
 // tell makes the world, tells the story in it, and takes it down again.
-func tell(ctx context.Context, o options, t *transcript) (err error) {
-	if o.binaries == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("find the product binaries: %w", err)
-		}
-		o.binaries = filepath.Dir(self)
+func tell(ctx context.Context, o options, t *rig.Transcript) (err error) {
+	if o.binaries, err = rig.Binaries(o.binaries); err != nil {
+		return err
 	}
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "cc"); err != nil { // a short name: sockets lie in it
@@ -79,24 +67,4 @@ func tell(ctx context.Context, o options, t *transcript) (err error) {
 		err = errors.Join(err, s.halt())
 	}()
 	return s.tell(ctx)
-}
-
-// transcript is what a person reads.
-type transcript struct {
-	w     io.Writer
-	began time.Time
-	step  int
-}
-
-func newTranscript(w io.Writer) *transcript { return &transcript{w: w, began: time.Now()} }
-
-// title begins a numbered step.
-func (t *transcript) title(format string, args ...any) {
-	t.step++
-	_, _ = fmt.Fprintf(t.w, "\n%d. %s\n", t.step, fmt.Sprintf(format, args...))
-}
-
-// note is a line of the current step.
-func (t *transcript) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(t.w, "   %s\n", fmt.Sprintf(format, args...))
 }

@@ -3,20 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms/kmstest"
 )
 
 func (s *story) disable(arn string, state kmstest.State) error {
-	s.t.note("account %s: KMS key is %s", account(arn), state)
+	s.t.Note("account %s: KMS key is %s", rig.Account(arn), state)
 	return s.world.aws.SetState(arn, state)
 }
 
-func account(arn string) string { return strings.Split(arn, ":")[4] }
-
 func (s *story) disableOne(ctx context.Context) error {
-	if err := s.disable(thirdKey, kmstest.Disabled); err != nil {
+	if err := s.disable(rig.ThirdKey, kmstest.Disabled); err != nil {
 		return err
 	}
 	if err := s.crash(); err != nil {
@@ -26,8 +24,8 @@ func (s *story) disableOne(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("killed and started: unsealed after %v", f.unsealed)
-	if err := s.shareFails(ctx, thirdKey); err != nil {
+	s.t.Note("killed and started: unsealed after %v", f.unsealed)
+	if err := s.shareFails(ctx, rig.ThirdKey); err != nil {
 		return err
 	}
 	return s.signs(ctx)
@@ -36,8 +34,8 @@ func (s *story) disableOne(ctx context.Context) error {
 // shareFails waits until the status names one share as broken, and no other.
 func (s *story) shareFails(ctx context.Context, arn string) error {
 	var shown string
-	err := await(ctx, "the share of "+arn, func() (bool, error) {
-		status, err := s.split.client.status(ctx)
+	err := rig.Await(ctx, "the share of "+arn, func() (bool, error) {
+		status, err := s.split.client.Status(ctx)
 		if err != nil || status.Seal.Chamber == nil {
 			return false, err
 		}
@@ -50,24 +48,24 @@ func (s *story) shareFails(ctx context.Context, arn string) error {
 		}
 		return right, fmt.Errorf("%+v", status.Seal.Shares)
 	})
-	s.t.note("status: share of account %s: %s", account(arn), s.short(shown))
+	s.t.Note("status: share of account %s: %s", rig.Account(arn), s.short(shown))
 	return err
 }
 
 func (s *story) disableTwo(ctx context.Context) error {
-	if err := s.disable(secondKey, kmstest.Disabled); err != nil {
+	if err := s.disable(rig.SecondKey, kmstest.Disabled); err != nil {
 		return err
 	}
 	if err := s.crash(); err != nil {
 		return err
 	}
-	if err := s.sealedFor(ctx, "1 of 3 shares", secondKey, thirdKey, "DisabledException"); err != nil {
+	if err := s.sealedFor(ctx, "1 of 3 shares", rig.SecondKey, rig.ThirdKey, "DisabledException"); err != nil {
 		return err
 	}
 	if err := s.unready(ctx); err != nil {
 		return err
 	}
-	for _, arn := range []string{secondKey, thirdKey} {
+	for _, arn := range []string{rig.SecondKey, rig.ThirdKey} {
 		if err := s.disable(arn, kmstest.Enabled); err != nil {
 			return err
 		}
@@ -75,6 +73,6 @@ func (s *story) disableTwo(ctx context.Context) error {
 	if _, err := s.usable(ctx); err != nil {
 		return err
 	}
-	s.t.note("unsealed by itself, without a start")
+	s.t.Note("unsealed by itself, without a start")
 	return s.signs(ctx)
 }

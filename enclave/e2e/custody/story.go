@@ -23,7 +23,7 @@ const (
 // story is what has happened so far.
 type story struct {
 	world  *world
-	t      *transcript
+	t      *rig.Transcript
 	split  *split // that runs; nil if none does
 	tokens tokens
 	config configured // in use
@@ -46,7 +46,7 @@ type step struct {
 }
 
 func (s *story) tell(ctx context.Context) error {
-	s.epoch = firstEpoch()
+	s.epoch = rig.CurrentEpoch() - 1000 // leaves room for more votes than there are, and is not before the fork
 	for _, step := range []step{
 		{"A new signer has no master key, and signs nothing", (*story).startUninitialized},
 		{"init: a new master key, two of three KMS keys rebuild it", (*story).initialize},
@@ -68,16 +68,16 @@ func (s *story) tell(ctx context.Context) error {
 		{"What AWS saw", (*story).showTrail},
 		{"What nobody saw", (*story).showSecrecy},
 	} {
-		s.t.title("%s", step.title)
+		s.t.Title("%s", step.title)
 		s.marks = append(s.marks, len(s.world.aws.Trail()))
 		if err := step.tell(s, ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.title, err)
 		}
 	}
-	s.t.title("How long it took, on this machine and with %d keys", len(s.keys))
-	s.t.note("a start: unsealed after %v, all keys usable after %v, from the start of the process", s.first.unsealed, s.first.usable)
+	s.t.Title("How long it took, on this machine and with %d keys", len(s.keys))
+	s.t.Note("a start: unsealed after %v, all keys usable after %v, from the start of the process", s.first.unsealed, s.first.usable)
 	for _, line := range s.took {
-		s.t.note("%s", line)
+		s.t.Note("%s", line)
 	}
 	return nil
 }
@@ -116,15 +116,15 @@ func (s *story) explain(err error) error {
 	if s.split == nil {
 		return err
 	}
-	return rig.Explain(err, s.split.parent, s.split.enclave)
+	return rig.Explain(err, s.split.Parent, s.split.Signer)
 }
 
 // await waits until the chamber is in a state and its reason has all these words.
 func (s *story) await(ctx context.Context, state string, words ...string) (status operator.Status, err error) {
-	err = await(ctx, "status "+state, func() (bool, error) {
-		if status, err = s.split.client.status(ctx); err != nil {
+	err = rig.Await(ctx, "status "+state, func() (bool, error) {
+		if status, err = s.split.client.Status(ctx); err != nil {
 			if s.split.ended() {
-				err = errors.Join(err, errEnded)
+				err = errors.Join(err, fmt.Errorf("the enclave %w", rig.ErrEnded))
 			}
 			return false, err
 		}
@@ -144,8 +144,8 @@ func (s *story) usable(ctx context.Context) (f figures, err error) {
 		return f, err
 	}
 	f.unsealed = time.Since(s.split.began).Round(10 * time.Millisecond)
-	err = await(ctx, fmt.Sprintf("%d keys", len(s.keys)), func() (bool, error) {
-		status, err := s.split.client.status(ctx)
+	err = rig.Await(ctx, fmt.Sprintf("%d keys", len(s.keys)), func() (bool, error) {
+		status, err := s.split.client.Status(ctx)
 		return err == nil && status.Keys.Total == len(s.keys), errors.Join(err, fmt.Errorf("%d keys", status.Keys.Total))
 	})
 	f.usable = time.Since(s.split.began).Round(10 * time.Millisecond)
@@ -155,27 +155,27 @@ func (s *story) usable(ctx context.Context) (f figures, err error) {
 // signs has a key sign a vote that no key has signed before, and checks the signature.
 func (s *story) signs(ctx context.Context) error {
 	key := s.keys[int(s.signed)%len(s.keys)]
-	request := vote(s.epoch, s.epoch+1)
-	signature, err := s.split.client.sign(ctx, key, request)
+	request := rig.Vote(s.epoch, s.epoch+1)
+	signature, err := s.split.client.Sign(ctx, key, request)
 	if err != nil {
 		return err
 	}
 	s.epoch, s.signed = s.epoch+1, s.signed+1
-	if err := verify(key, request, signature); err != nil {
+	if err := rig.Verify(key, request, signature); err != nil {
 		return err
 	}
-	s.t.note("key %s… signs a vote for epoch %d; the signature verifies", key[:10], s.epoch)
+	s.t.Note("key %s… signs a vote for epoch %d; the signature verifies", key[:10], s.epoch)
 	return nil
 }
 
 // refuses makes sure that a vote is refused, with a status and in these words.
 func (s *story) refuses(ctx context.Context, key string, status int, words string) error {
-	_, err := s.split.client.sign(ctx, key, vote(s.epoch, s.epoch+1))
-	refusal, ok := errors.AsType[*refused](err)
-	if !ok || refusal.status != status || !strings.Contains(refusal.message, words) {
+	_, err := s.split.client.Sign(ctx, key, rig.Vote(s.epoch, s.epoch+1))
+	refusal, ok := errors.AsType[*rig.Refused](err)
+	if !ok || refusal.Status != status || !strings.Contains(refusal.Message, words) {
 		return fmt.Errorf("a vote: want %d %q: %w", status, words, errors.Join(err))
 	}
-	s.t.note("a vote: %s", s.short(refusal.Error()))
+	s.t.Note("a vote: %s", s.short(refusal.Error()))
 	return nil
 }
 
@@ -185,7 +185,7 @@ func (s *story) sealedFor(ctx context.Context, words ...string) error {
 	if err != nil {
 		return err
 	}
-	s.t.note("status: %s: %s", status.Seal.Status, s.short(status.Seal.Reason))
+	s.t.Note("status: %s: %s", status.Seal.Status, s.short(status.Seal.Reason))
 	if status.Keys.Total != 0 {
 		return fmt.Errorf("%d keys are loaded", status.Keys.Total)
 	}

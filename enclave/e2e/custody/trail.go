@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms/kmstest"
 )
 
@@ -33,7 +34,7 @@ func (s *story) showTrail(context.Context) error {
 			lines = append(lines, l)
 		}
 	}
-	w := tabwriter.NewWriter(s.t.w, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(s.t, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "   step\ttimes\toperation\taccount of the key\tprincipal\tPCR0\toutcome")
 	for _, l := range lines {
 		_, _ = fmt.Fprintf(w, "   %s\t%d\t%s\t%s\t%s\t%s\t%s\n", l.step, counts[l], l.operation, l.key, l.principal, l.pcr0, l.outcome)
@@ -47,11 +48,11 @@ func (s *story) judge(e kmstest.Event) error {
 	switch {
 	case e.Service != "kms" || !e.Allowed:
 		return nil
-	case e.Operation == "Encrypt" && operator && e.Key == sealingKey:
+	case e.Operation == "Encrypt" && operator && e.Key == rig.SealingKey:
 		return nil
 	case !e.Attested || !slices.Contains([]string{"Decrypt", "GenerateDataKey"}, e.Operation):
 		return errors.New("allowed without attestation, or an operation that no enclave needs")
-	case e.PCR0 == s.world.images[stranger].pcr0 && e.Key != sealingKey:
+	case e.PCR0 == s.world.images[stranger].pcr0 && e.Key != rig.SealingKey:
 		return errors.New("allowed to a stranger")
 	}
 	return nil
@@ -64,7 +65,7 @@ func (s *story) lineOf(i int, e kmstest.Event) line {
 	}
 	l := line{step: fmt.Sprint(step), operation: e.Service + ":" + e.Operation, outcome: "denied: " + e.Error}
 	if e.Key != "" {
-		if l.key = account(e.Key); e.Key == sealingKey {
+		if l.key = rig.Account(e.Key); e.Key == rig.SealingKey {
 			l.key += " (password)"
 		}
 	}
@@ -112,7 +113,7 @@ func (s *story) showSecrecy(context.Context) error {
 			}
 		}
 	}
-	s.t.note("%d files: logs, configurations, backup; none has the database's password, the root token or the setup token", len(files))
+	s.t.Note("%d files: logs, configurations, backup; none has the database's password, the root token or the setup token", len(files))
 	return nil
 }
 

@@ -8,7 +8,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm/software"
@@ -128,13 +131,23 @@ func link(file, name string) error {
 }
 
 // makeRoot makes the development root, which the enclaves then find.
-func (w *world) makeRoot() error {
-	session, err := software.Open(software.Options{Dir: w.path("nsm"), Executable: w.images[genuine].path, RoleARN: roleARN})
-	if err != nil {
-		return err
+func (w *world) makeRoot() (err error) {
+	w.root, err = rig.MakeRoot(w.path("nsm"), w.images[genuine].path, rig.KMSRole)
+	return err
+}
+
+// makeKeystores writes as many keystores, with their passwords beside them, and returns the public keys.
+func (w *world) makeKeystores() ([]string, error) {
+	keys := make([]string, w.keyCount)
+	var making errgroup.Group
+	making.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range keys {
+		making.Go(func() (err error) {
+			keys[i], err = rig.MakeKeystore(w.path("keys"))
+			return err
+		})
 	}
-	w.root = session.Root()
-	return session.Close()
+	return keys, making.Wait()
 }
 
 func (w *world) startTables(ctx context.Context) error {
@@ -168,7 +181,7 @@ func (w *world) startDatabase(ctx context.Context) error {
 	}
 	w.database = server
 	w.cleanup = append(w.cleanup, server.Stop)
-	w.password = randomText()
+	w.password = rig.RandomText()
 	if err := server.Exec(ctx, "postgres", "CREATE ROLE "+databaseRole+" LOGIN PASSWORD '"+w.password+"'"); err != nil {
 		return err
 	}

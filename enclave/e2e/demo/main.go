@@ -1,20 +1,17 @@
 // Command demo runs the whole split on a laptop and shows it at work, step by step, through the front door.
 //
-// It starts the two product binaries beside it, the parent and the signer, on the platform "simulated", makes
-// development keys on its first run, and then is nothing but a client.
+// It starts the two product binaries beside it, the parent and the signer, on the platform "simulated", and the stand-in of AWS KMS, makes
+// development keys on its first run, and then is nothing but a client and an operator.
 package main
 
 import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
-	"syscall"
-	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -24,23 +21,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var o options
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.dir, "dir", "run", "directory for keys, configuration, sockets and the slashing database; made on first run")
-	flags.StringVar(&o.binaries, "binaries", "", "directory of the two product binaries (default: beside this one)")
+	flags.StringVar(&o.dir, "dir", "run", "directory for keys, configuration, sockets, databases and what KMS keeps; made on first run")
+	flags.StringVar(&o.binaries, "binaries", "", "directory of the two product binaries and of kmsd (default: beside this one)")
 	flags.BoolVar(&o.stay, "stay", false, "stay up after the demonstration until interrupted")
-	flags.IntVar(&o.ports.api, "port-api", 9443, "TCP port of the API over attested TLS")
-	flags.IntVar(&o.ports.health, "port-health", 9000, "TCP port of the plaintext health endpoints")
-	flags.IntVar(&o.ports.metrics, "port-metrics", 3000, "TCP port of the metrics")
-	flags.IntVar(&o.ports.parent, "port-parent", 3001, "TCP port of the parent's own health and metrics")
+	flags.IntVar(&o.ports.API, "port-api", 9443, "TCP port of the API over attested TLS")
+	flags.IntVar(&o.ports.Health, "port-health", 9000, "TCP port of the plaintext health endpoints")
+	flags.IntVar(&o.ports.Metrics, "port-metrics", 3000, "TCP port of the metrics")
+	flags.IntVar(&o.ports.Parent, "port-parent", 3001, "TCP port of the parent's own health and metrics")
+	flags.IntVar(&o.ports.KMS, "port-kms", 3002, "TCP port of the stand-in of AWS KMS")
+	flags.IntVar(&o.ports.Agent, "port-agent", 3003, "TCP port of what gives the signer credentials for it")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := demonstrate(ctx, o, newTranscript(stdout)); err != nil {
-		_, _ = fmt.Fprintf(stderr, "\ndemo: %v\n", err)
-		return 1
-	}
-	return 0
+	return rig.Tell("demo", stdout, stderr, func(ctx context.Context, t *rig.Transcript) error { return demonstrate(ctx, o, t) })
 }
 
 type options struct {
@@ -50,82 +43,56 @@ type options struct {
 	ports    ports
 }
 
-type ports struct{ api, health, metrics, parent int }
+type ports struct{ API, Health, Metrics, Parent, KMS, Agent int }
 
 // demonstrate runs the split and the steps, and always takes the split down again.
-func demonstrate(ctx context.Context, o options, t *transcript) (err error) {
-	shown := o.dir // as the caller named it
-	o.dir, o.binaries, err = absolute(o.dir, o.binaries)
-	if err != nil {
-		return err
-	}
+func demonstrate(ctx context.Context, o options, t *rig.Transcript) (err error) {
 	w, err := prepareWorld(o)
 	if err != nil {
 		return err
 	}
-	w.shown = shown
-	t.note("keys, configuration and databases are in %s", w.shown)
-
-	split, err := startSplit(w, o.binaries)
+	t.Note("keys, configuration and databases are in %s", w.shown)
+	cloud, err := startCloud(ctx, w)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, split.stop(t)) }()
-
-	stepsCtx, cancel := split.during(ctx)
-	err = showAll(stepsCtx, w, split, t)
-	cancel()
+	defer func() { err = errors.Join(err, cloud.stop()) }()
+	if err := w.configure(ctx); err != nil {
+		return err
+	}
+	split, err := w.startSplit(cloud)
 	if err != nil {
-		return split.explain(err)
+		return err
 	}
-	if !o.stay {
-		return nil
+	defer func() { err = errors.Join(err, stop(split, t)) }()
+
+	if err = showAll(ctx, w, split, t); err == nil && o.stay {
+		w.next(t)
+		err = stay(ctx, split)
 	}
-	t.next(w)
-	if err := split.ended(ctx.Done()); err != nil {
-		return split.explain(err)
+	if err != nil {
+		return rig.Explain(err, split.Parent, split.Signer)
 	}
 	return nil
 }
 
-func absolute(dir, binaries string) (string, string, error) {
-	if binaries == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return "", "", fmt.Errorf("find the product binaries: %w", err)
-		}
-		binaries = filepath.Dir(self)
+// stay returns when it is interrupted, or with an error when one of the processes has ended.
+func stay(ctx context.Context, s *rig.Split) error {
+	err := rig.During(ctx, func(ctx context.Context) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}, s.Parent, s.Signer)
+	if errors.Is(err, rig.ErrEnded) {
+		return err
 	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", "", fmt.Errorf("resolve --dir: %w", err)
+	return nil
+}
+
+func stop(s *rig.Split, t *rig.Transcript) error {
+	t.Title("Drain both processes")
+	err := s.Stop()
+	if err == nil {
+		t.Note("signer and parent stopped with exit code 0")
 	}
-	binaries, err = filepath.Abs(binaries)
-	if err != nil {
-		return "", "", fmt.Errorf("resolve --binaries: %w", err)
-	}
-	return dir, binaries, nil
+	return err
 }
-
-// transcript is what a person reads.
-type transcript struct {
-	w     io.Writer
-	began time.Time
-	step  int
-}
-
-func newTranscript(w io.Writer) *transcript { return &transcript{w: w, began: time.Now()} }
-
-// title begins a numbered step.
-func (t *transcript) title(format string, args ...any) {
-	t.step++
-	_, _ = fmt.Fprintf(t.w, "\n%d. %s\n", t.step, fmt.Sprintf(format, args...))
-}
-
-// note is a line of the current step.
-func (t *transcript) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(t.w, "   %s\n", fmt.Sprintf(format, args...))
-}
-
-// since is the time since the command began.
-func (t *transcript) since() time.Duration { return time.Since(t.began).Round(10 * time.Millisecond) }

@@ -7,83 +7,55 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
+	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 )
 
-// showAll is the demonstration.
-func showAll(ctx context.Context, w *world, s *split, t *transcript) error {
-	t.title("Wait until the signer says that it is ready")
-	if err := waitReady(ctx, w, t); err != nil {
-		return err
-	}
-	client, err := showAttestedTLS(ctx, w, t)
-	if err != nil {
-		return err
-	}
-	defer client.close()
-	keys, err := showKeys(ctx, client, w, t)
-	if err != nil {
-		return err
-	}
-	if err := showVotes(ctx, client, keys[0], t); err != nil {
-		return err
-	}
-	if err := showBlock(ctx, client, keys[1], t); err != nil {
-		return err
-	}
-	return showLogs(ctx, w, s, t)
-}
-
-func waitReady(ctx context.Context, w *world, t *transcript) error {
-	t.note("GET %s/readyz, which tells the stage of the start that is missing", w.healthURL())
-	if err := rig.AwaitReady(ctx, w.healthURL()); err != nil {
-		return err
-	}
-	t.note("ready after %v", t.since())
-	return nil
-}
-
-func showAttestedTLS(ctx context.Context, w *world, t *transcript) (*client, error) {
-	t.title("Connect with attested TLS and verify the enclave before sending anything")
+func showAttestedTLS(ctx context.Context, w *world, t *rig.Transcript) (*rig.Client, error) {
+	t.Title("Connect with attested TLS and verify the enclave before sending anything")
 	policy, root, err := rig.Trust(w.signer, w.config, w.rootFile())
 	if err != nil {
 		return nil, err
 	}
-	c, err := newClient(w, policy, root)
+	if err := rig.WritePolicy(w.policyFile(), policy); err != nil {
+		return nil, err
+	}
+	c, err := rig.NewClient(w.ports.API, policy, root)
 	if err != nil {
 		return nil, err
 	}
-	peer, err := c.handshake(ctx)
+	peer, err := c.Handshake(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t.note("127.0.0.1:%d showed an attestation document in its certificate, verified in the handshake:", w.ports.api)
-	t.note("  signed by     a chain to the development root in %s", filepath.Join(w.shown, "nsm", "root.pem"))
-	t.note("  module        %s, %v old", peer.Document.ModuleID, time.Since(peer.Document.Timestamp).Round(time.Second))
+	t.Note("127.0.0.1:%d showed an attestation document in its certificate, verified in the handshake:", w.ports.API)
+	t.Note("  signed by     a chain to the development root in %s", filepath.Join(w.shown, "nsm", "root.pem"))
+	t.Note("  module        %s, %v old", peer.Document.ModuleID, time.Since(peer.Document.Timestamp).Round(time.Second))
 	for i, what := range []string{"the binary", "the simulated kernel", "the binary"} {
-		t.note("  PCR%-2d         %s… as measured from %s", i, peer.Document.PCRs[i].String()[:32], what)
+		t.Note("  PCR%-2d         %s… as measured from %s", i, peer.Document.PCRs[i].String()[:32], what)
 	}
-	t.note("  PCR16         %s… as computed from config.yaml", peer.Document.PCRs[16].String()[:32])
-	t.note("  bound to      this TLS key, SHA-256(SPKI) %x…", peer.Binding.SPKI[:8])
+	t.Note("  PCR16         %s… as computed from config.yaml", peer.Document.PCRs[16].String()[:32])
+	t.Note("  bound to      this TLS key, SHA-256(SPKI) %x…", peer.Binding.SPKI[:8])
 	if err := refuseStranger(ctx, w, policy); err != nil {
 		return nil, err
 	}
-	t.note("a client that trusts the AWS root alone refuses the same server, as it must")
+	t.Note("a client that trusts the AWS root alone refuses the same server, as it must")
 	return c, nil
 }
 
 // refuseStranger proves that the development root is trusted only by whoever names it.
-func refuseStranger(ctx context.Context, w *world, policy atlsPolicy) error {
-	c, err := newClient(w, policy, nil)
+func refuseStranger(ctx context.Context, w *world, policy attestation.Policy) error {
+	c, err := rig.NewClient(w.ports.API, policy, nil)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	if _, err = c.handshake(ctx); err == nil {
+	defer c.Close()
+	if _, err = c.Handshake(ctx); err == nil {
 		return errors.New("a client without the development root accepted the server")
 	}
 	if !errors.As(err, new(*atls.Error)) {
@@ -92,100 +64,119 @@ func refuseStranger(ctx context.Context, w *world, policy atlsPolicy) error {
 	return nil
 }
 
-func showKeys(ctx context.Context, c *client, w *world, t *transcript) ([]string, error) {
-	t.title("List the public keys")
+// showKeys returns those in files, sorted, and the stored one.
+func showKeys(ctx context.Context, c *rig.Client, w *world, t *rig.Transcript) (inFiles []string, stored string, err error) {
+	t.Title("List the public keys")
 	var keys []string
-	status, body, err := get(ctx, c.http, c.url+"/api/v1/eth2/publicKeys")
+	status, body, err := c.Send(ctx, http.MethodGet, "/api/v1/eth2/publicKeys", nil)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if status != http.StatusOK {
-		return nil, fmt.Errorf("list public keys: status %d: %s", status, body)
+		return nil, "", fmt.Errorf("list public keys: status %d: %s", status, body)
 	}
 	if err := json.Unmarshal(body, &keys); err != nil {
-		return nil, fmt.Errorf("list public keys: %w", err)
+		return nil, "", fmt.Errorf("list public keys: %w", err)
+	}
+	inFiles, err = keysIn(w.keyDir(), ".yaml")
+	if err != nil {
+		return nil, "", err
+	}
+	imported, err := w.storedKeys()
+	if err != nil {
+		return nil, "", err
 	}
 	for _, k := range keys {
-		t.note("%s", k)
+		where := ""
+		if !slices.Contains(inFiles, k) {
+			where = " (stored)"
+		}
+		t.Note("%s%s", k, where)
 	}
-	if len(keys) != w.keyCount() {
-		return nil, fmt.Errorf("the signer lists %d keys, %d were made", len(keys), w.keyCount())
+	for _, k := range append(slices.Clone(inFiles), imported...) {
+		if !slices.Contains(keys, k) {
+			return nil, "", fmt.Errorf("the signer does not list %s, which was made", k)
+		}
 	}
-	return keys, nil
+	if len(inFiles) != keystores+rawKeys {
+		return nil, "", fmt.Errorf("%s has %d keys, %d were made", w.keyDir(), len(inFiles), keystores+rawKeys)
+	}
+	return inFiles, imported[0], nil
 }
 
 // showVotes signs a vote of the present epoch, signs it again, and tries one that surrounds it.
-func showVotes(ctx context.Context, c *client, key string, t *transcript) error {
-	epoch := currentEpoch()
-	t.title("Sign an ATTESTATION, source %d, target %d", epoch-1, epoch)
-	vote := voteRequest(epoch-1, epoch)
-	first, err := c.sign(ctx, key, vote)
+func showVotes(ctx context.Context, c *rig.Client, key string, t *rig.Transcript) error {
+	epoch := rig.CurrentEpoch()
+	t.Title("Sign an ATTESTATION, source %d, target %d", epoch-1, epoch)
+	vote := rig.Vote(epoch-1, epoch)
+	first, err := c.Sign(ctx, key, vote)
 	if err != nil {
 		return err
 	}
-	if err := verify(key, vote, first); err != nil {
+	if err := rig.Verify(key, vote, first); err != nil {
 		return err
 	}
-	t.note("first signature after %v: %s…", t.since(), first[:34])
-	t.note("it verifies under the key, over the signing root computed here")
+	t.Note("first signature after %v: %s…", t.Since(), first[:34])
+	t.Note("it verifies under the key, over the signing root computed here")
 
-	t.title("Sign the identical vote again")
-	second, err := c.sign(ctx, key, voteRequest(epoch-1, epoch))
+	t.Title("Sign the identical vote again")
+	second, err := c.Sign(ctx, key, rig.Vote(epoch-1, epoch))
 	if err != nil {
 		return err
 	}
 	if first != second {
 		return errors.New("the identical vote got another signature")
 	}
-	t.note("the same signature: a client that lost the answer may ask again")
+	t.Note("the same signature: a client that lost the answer may ask again")
 
-	t.title("Try a vote that surrounds it, source %d, target %d", epoch-2, epoch+1)
-	_, err = c.sign(ctx, key, voteRequest(epoch-2, epoch+1))
-	var refusal *refused
-	if !errors.As(err, &refusal) {
+	t.Title("Try a vote that surrounds it, source %d, target %d", epoch-2, epoch+1)
+	_, err = c.Sign(ctx, key, rig.Vote(epoch-2, epoch+1))
+	refusal, ok := errors.AsType[*rig.Refused](err)
+	if !ok {
 		return fmt.Errorf("the surrounding vote was not refused: %w", err)
 	}
-	if refusal.status != http.StatusPreconditionFailed {
+	if refusal.Status != http.StatusPreconditionFailed {
 		return fmt.Errorf("the surrounding vote was refused with another status: %w", err)
 	}
-	t.note("%d %s: %s", refusal.status, http.StatusText(refusal.status), refusal.message)
+	t.Note("%v", refusal)
 	return nil
 }
 
-func showBlock(ctx context.Context, c *client, key string, t *transcript) error {
-	slot := currentEpoch() * slotsPerEpoch
-	t.title("Sign a BLOCK_V2 header, slot %d", slot)
-	block := blockHeader(slot)
-	signature, err := c.sign(ctx, key, block)
+func showBlock(ctx context.Context, c *rig.Client, key string, t *rig.Transcript) error {
+	n, _ := rig.Hoodi()
+	slot := rig.CurrentEpoch() * n.SlotsPerEpoch
+	t.Title("Sign a BLOCK_V2 header, slot %d", slot)
+	block := rig.BlockHeader(slot)
+	signature, err := c.Sign(ctx, key, block)
 	if err != nil {
 		return err
 	}
-	if err := verify(key, block, signature); err != nil {
+	if err := rig.Verify(key, block, signature); err != nil {
 		return err
 	}
-	t.note("signature: %s…", signature[:34])
+	t.Note("signature: %s…", signature[:34])
 	return nil
 }
 
 // showLogs prints what the enclave wrote, as it came out of the parent.
-func showLogs(ctx context.Context, w *world, s *split, t *transcript) error {
-	t.title("Read the enclave's log, which came over vsock port 7000 to the parent's output")
+func showLogs(ctx context.Context, w *world, s *rig.Split, t *rig.Transcript) error {
+	t.Title("Read the enclave's log, which came over vsock port 7000 to the parent's output")
 	lines, err := awaitEnclaveLines(ctx, s)
 	if err != nil {
 		return err
 	}
-	t.note("%d lines; the last four:", len(lines))
+	t.Note("%d lines; the last four:", len(lines))
 	for _, l := range lines[max(0, len(lines)-4):] {
-		t.note("%s", l)
+		t.Note("%s", l)
 	}
 	const counter = "containment_enclave_log_events_dropped_total"
-	status, body, err := get(ctx, http.DefaultClient, w.metricsURL())
+	status, body, err := rig.Get(ctx, w.metricsURL())
 	if err != nil || status != http.StatusOK {
 		return fmt.Errorf("read %s: status %d: %w", w.metricsURL(), status, err)
 	}
 	for line := range strings.Lines(string(body)) {
 		if value, ok := strings.CutPrefix(line, counter+" "); ok {
-			t.note("dropped so far (%s): %s", counter, strings.TrimSpace(value))
+			t.Note("dropped so far (%s): %s", counter, strings.TrimSpace(value))
 			return nil
 		}
 	}
@@ -193,13 +184,13 @@ func showLogs(ctx context.Context, w *world, s *split, t *transcript) error {
 }
 
 // awaitEnclaveLines waits until the line of the refused vote has come through.
-func awaitEnclaveLines(ctx context.Context, s *split) ([]string, error) {
+func awaitEnclaveLines(ctx context.Context, s *rig.Split) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
 		var lines []string
 		complete := false
-		for _, l := range s.parent.Lines() {
+		for _, l := range s.Parent.Lines() {
 			if strings.Contains(l, `"process":"enclave"`) {
 				lines = append(lines, l)
 				complete = complete || strings.Contains(l, "BLOCK_V2")
@@ -217,11 +208,15 @@ func awaitEnclaveLines(ctx context.Context, s *split) ([]string, error) {
 }
 
 // next prints what a person would try next.
-func (t *transcript) next(w *world) {
-	t.title("It stays up; try")
-	t.note("curl -s %s/healthcheck", w.healthURL())
-	t.note("curl -s %s | grep ^containment_", w.metricsURL())
-	t.note("curl -sk https://127.0.0.1:%d/api/v1/eth2/publicKeys     # -k: curl cannot verify an attestation", w.ports.api)
-	t.note("curl -s http://127.0.0.1:%d/metrics | grep ^containment_parent_     # the parent", w.ports.parent)
-	t.note("Ctrl-C drains both processes.")
+func (w *world) next(t *rig.Transcript) {
+	t.Title("It stays up; try")
+	t.Note("curl -s %s/healthcheck", w.healthURL())
+	t.Note("curl -s %s | grep ^containment_", w.metricsURL())
+	t.Note("curl -sk https://127.0.0.1:%d/api/v1/eth2/publicKeys     # -k: curl cannot verify an attestation", w.ports.API)
+	t.Note("curl -s http://127.0.0.1:%d/metrics | grep ^containment_parent_     # the parent", w.ports.Parent)
+	t.Note("curl -s --unix-socket %s http://kms/trail     # what KMS was asked", w.show(w.adminSocket()))
+	t.Note("AT=\"--signer-url https://127.0.0.1:%d --policy %s --attestation-root %s\"", w.ports.API, w.show(w.policyFile()), w.show(w.rootFile()))
+	t.Note("build/containment-chamber operator status $AT --output table")
+	t.Note("build/containment-chamber operator import-keys $AT --auth-token file:%s DIR     # of keystores", w.show(w.rootTokenFile()))
+	t.Note("Ctrl-C drains both processes.")
 }

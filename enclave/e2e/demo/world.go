@@ -1,73 +1,81 @@
 package main
 
 import (
-	"crypto/rand"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"text/template"
+	"strings"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
-// How many keys are made on the first run.
+// How many keys in files are made on the first run.
 const (
 	keystores = 3
 	rawKeys   = 1
-	// lightRounds of PBKDF2 protect nothing, and take no time.
-	lightRounds = 1000
 )
 
 // maxSocketDir leaves room for "/PORT.sock" within the 104 bytes that a unix socket's path may have on macOS (108 on Linux).
 const maxSocketDir = 88
 
-//go:embed config.yaml.tmpl
-var configTemplate string
-
-// world is what the two processes find on disk.
+// world is what the processes find on disk.
 type world struct {
-	dir     string
-	shown   string // dir, as people are told of it
-	sockets string
-	config  string
-	signer  string // the signer's binary, which a client measures
-	ports   ports
+	dir      string
+	shown    string // dir, as people are told of it
+	binaries string
+	sockets  string
+	config   string
+	signer   string // the signer's binary, which a client measures
+	chamber  string // directory of the chamber's state, and of what an operator has of it
+	ports    ports
 }
 
-// prepareWorld makes what is missing and writes the configuration.
+// prepareWorld makes what is missing, but for the configuration.
 func prepareWorld(o options) (*world, error) {
+	binaries, err := rig.Binaries(o.binaries)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(o.dir)
+	if err != nil {
+		return nil, fmt.Errorf("resolve --dir: %w", err)
+	}
 	w := &world{
-		dir:     o.dir,
-		sockets: filepath.Join(o.dir, "vsock"),
-		config:  filepath.Join(o.dir, "config.yaml"),
-		signer:  filepath.Join(o.binaries, "containment-chamber"),
-		ports:   o.ports,
+		dir:      dir,
+		shown:    o.dir,
+		binaries: binaries,
+		sockets:  filepath.Join(dir, "vsock"),
+		config:   filepath.Join(dir, "config.yaml"),
+		signer:   filepath.Join(binaries, "containment-chamber"),
+		ports:    o.ports,
 	}
 	if len(w.sockets) > maxSocketDir {
 		return nil, fmt.Errorf("--dir: %s is too long: unix socket paths have at most about 100 bytes; name a shorter one", w.sockets)
 	}
-	for _, d := range []string{w.dir, w.sockets, w.keyDir()} {
+	for _, d := range []string{w.dir, w.sockets, w.keyDir(), w.path("kms")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, fmt.Errorf("make the demonstration's directory: %w", err)
 		}
 	}
-	if err := w.makeKeys(); err != nil {
-		return nil, err
-	}
-	return w, w.writeConfig()
+	return w, w.makeKeys()
 }
 
-func (w *world) keyDir() string    { return filepath.Join(w.dir, "keys") }
-func (w *world) keyCount() int     { return keystores + rawKeys }
-func (w *world) healthURL() string { return fmt.Sprintf("http://127.0.0.1:%d", w.ports.health) }
-func (w *world) metricsURL() string {
-	return fmt.Sprintf("http://127.0.0.1:%d/metrics", w.ports.metrics)
+func (w *world) path(name ...string) string {
+	return filepath.Join(append([]string{w.dir}, name...)...)
 }
-func (w *world) rootFile() string { return filepath.Join(w.dir, "nsm", "root.pem") }
+
+// show is a path as people are told of it.
+func (w *world) show(path string) string { return strings.Replace(path, w.dir, w.shown, 1) }
+
+func (w *world) keyDir() string    { return w.path("keys") }
+func (w *world) healthURL() string { return fmt.Sprintf("http://127.0.0.1:%d", w.ports.Health) }
+func (w *world) metricsURL() string {
+	return fmt.Sprintf("http://127.0.0.1:%d/metrics", w.ports.Metrics)
+}
+func (w *world) rootFile() string   { return w.path("nsm", "root.pem") }
+func (w *world) policyFile() string { return w.path("policy.yaml") }
 
 // makeKeys makes development keys on the first run and leaves them alone afterwards. They are worthless: their
 // passwords lie beside them.
@@ -80,41 +88,30 @@ func (w *world) makeKeys() error {
 		return errors.Join(fmt.Errorf("--dir: %s holds files that no finished first run made; name another directory", w.keyDir()), err)
 	}
 	for i := range keystores + rawKeys {
-		var seed [32]byte
-		_, _ = rand.Read(seed[:]) // never fails
-		key, err := bls.SecretKeyFromSeed(seed[:])
-		if err != nil {
-			return fmt.Errorf("make a development key: %w", err)
+		write := rig.MakeKeystore
+		if i >= keystores {
+			write = rig.MakeRaw
 		}
-		if i < keystores {
-			err = filesystem.WriteKeystore(w.keyDir(), key, fmt.Appendf(nil, "development-%d", i), lightRounds)
-		} else {
-			err = filesystem.WriteRaw(w.keyDir(), key)
-		}
-		key.Wipe()
-		if err != nil {
+		if _, err := write(w.keyDir()); err != nil {
 			return err
 		}
 	}
 	return os.WriteFile(done, nil, 0o600)
 }
 
-func (w *world) writeConfig() error {
-	t, err := template.New("config.yaml").Parse(configTemplate)
-	if err != nil {
-		return fmt.Errorf("read the configuration template: %w", err)
+// keysIn are the public keys that files of a directory are named after, of those that end so.
+func keysIn(dir, end string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*"+end))
+	for i, file := range files {
+		files[i] = "0x" + strings.TrimSuffix(filepath.Base(file), end)
 	}
-	f, err := os.OpenFile(w.config, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write the configuration: %w", err)
-	}
-	type portFields struct{ API, Health, Metrics, Parent int }
-	err = t.Execute(f, struct {
-		Dir, Sockets string
-		Ports        portFields
-	}{w.dir, w.sockets, portFields{w.ports.api, w.ports.health, w.ports.metrics, w.ports.parent}})
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write the configuration: %w", err)
-	}
-	return nil
+	return files, err
+}
+
+// startSplit starts parent and signer. The parent has what EKS Pod Identity tells a pod, the signer has none of it.
+func (w *world) startSplit(c *cloud) (*rig.Split, error) {
+	return rig.StartSplit(rig.Command{
+		Name: "parent", Binary: filepath.Join(w.binaries, "containment-chamber-enclave-proxy"), Args: []string{"run", "-c", w.config},
+		Env: c.environment(),
+	}, rig.Command{Name: "signer", Binary: w.signer, Args: []string{"server", "-c", w.config}})
 }

@@ -1,4 +1,4 @@
-// Package rig runs the product's processes on one machine for the programs beside it.
+// Package rig runs the product's processes on one machine, and asks them what clients and operators ask, for the programs beside it.
 package rig
 
 import (
@@ -25,6 +25,7 @@ type Command struct {
 	Name   string // what people are told of it
 	Binary string // its path
 	Args   []string
+	Env    []string // NAME=value each, beside this process's environment
 	// Log is the file that takes what the process writes. Without it the last lines are kept in memory.
 	Log string
 }
@@ -46,7 +47,7 @@ type Process struct {
 func Start(c Command) (*Process, error) {
 	p := &Process{name: c.Name, log: c.Log, cmd: exec.Command(c.Binary, c.Args...), done: make(chan struct{})}
 	p.cmd.SysProcAttr = ownGroup()
-	p.cmd.Env = withoutProduct(os.Environ())
+	p.cmd.Env = append(withoutProduct(os.Environ()), c.Env...)
 	read, err := p.start()
 	if err != nil {
 		return nil, fmt.Errorf("start the %s: %w", c.Name, err)
@@ -130,6 +131,15 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Kill ends the process as a crash does.
+func (p *Process) Kill() error {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill the %s: %w", p.name, err)
+	}
+	<-p.done
+	return nil
+}
 
 // Terminate asks the process to drain and waits until it has.
 func (p *Process) Terminate() error {

@@ -35,3 +35,12 @@ func Trust(signer, configFile, rootFile string) (attestation.Policy, *x509.Certi
 	registers := attestation.Measurements{0: m.PCR0, 1: m.PCR1, 2: m.PCR2, 16: told}
 	return attestation.Policy{Sets: []attestation.Set{{Label: "this build", PCRs: registers}}}, root, nil
 }
+
+// MakeRoot makes the development root of simulated enclaves in dir, or reads the one that is there. roleARN is that of the enclaves, if they have one.
+func MakeRoot(dir, signer, roleARN string) (*x509.Certificate, error) {
+	session, err := software.Open(software.Options{Dir: dir, Executable: signer, RoleARN: roleARN})
+	if err != nil {
+		return nil, err
+	}
+	return session.Root(), session.Close()
+}

@@ -62,17 +62,11 @@ const stateTimeout = 10 * time.Second
 
 func stateDynamoDB(find Credentials) OpenState {
 	return func(ctx context.Context, c config.SignerState, dial egress.DialFunc) (store.State, error) {
-		cas, err := c.CAs()
+		o, err := stateTable(ctx, find, c, dial)
 		if err != nil {
 			return nil, err
 		}
-		credentials, err := find(ctx, c.AWSRegion(), dial)
-		if err != nil {
-			return nil, fmt.Errorf("signer_state.backend dynamodb: %w", err)
-		}
-		s, err := tables.OpenState(ctx, tables.Options{
-			Table: c.Table, Region: c.AWSRegion(), Endpoint: c.Endpoint, Credentials: credentials, Dial: dial, RootCAs: cas, Timeout: stateTimeout,
-		})
+		s, err := tables.OpenState(ctx, o)
 		if err != nil {
 			return nil, err // and not a store that holds a nil
 		}
@@ -82,19 +76,11 @@ func stateDynamoDB(find Credentials) OpenState {
 
 func keysDynamoDB(find Credentials) OpenKeys {
 	return func(ctx context.Context, c *config.Config, dial egress.DialFunc) (store.Keys, error) {
-		t := c.KeySources.DynamoDB
-		cas, err := t.CAs()
+		o, err := keysTable(ctx, find, c.KeySources.DynamoDB, dial)
 		if err != nil {
 			return nil, err
 		}
-		credentials, err := find(ctx, t.AWSRegion(), dial)
-		if err != nil {
-			return nil, fmt.Errorf("key_sources.dynamodb: %w", err)
-		}
-		s, err := tables.OpenKeys(ctx, tables.Options{
-			Table: t.Table, Region: t.AWSRegion(), Endpoint: t.Endpoint, Credentials: credentials, Dial: dial, RootCAs: cas, Timeout: stateTimeout,
-			Concurrency: t.MaxConcurrentReads,
-		})
+		s, err := tables.OpenKeys(ctx, o)
 		if err != nil {
 			return nil, err // and not a store that holds a nil
 		}

@@ -45,9 +45,6 @@ func checkTable(t *types.TableDescription, name string) error {
 	return nil
 }
 
-// activePoll is how often a table is looked at that is not there yet. It takes some seconds.
-const activePoll = 250 * time.Millisecond
-
 // Make makes the table if there is none, and returns when it can be used: with on-demand capacity, deletion protection and
 // point-in-time recovery. A table that is there already is checked and stays as it is. It needs the right to create tables, besides a
 // signer's, and to switch on continuous backups.
@@ -70,7 +67,7 @@ func (s *Store) makeTable(ctx context.Context) error {
 	if err := s.awaitTable(ctx); err != nil || !made {
 		return err
 	}
-	if err := s.backUp(ctx); err != nil {
+	if err := s.client.BackUp(ctx, s.table, s.read); err != nil {
 		return fmt.Errorf("the table was made, but point-in-time recovery could not be switched on, which must be done by hand: %w", err)
 	}
 	return nil
@@ -99,7 +96,7 @@ func (s *Store) create(ctx context.Context) (made bool, err error) {
 
 // awaitTable returns when the table can be used.
 func (s *Store) awaitTable(ctx context.Context) error {
-	again := time.NewTicker(activePoll)
+	again := time.NewTicker(dynamoclient.ActivePoll)
 	defer again.Stop()
 	for {
 		table, err := s.describe(ctx)
@@ -113,34 +110,6 @@ func (s *Store) awaitTable(ctx context.Context) error {
 		case <-again.C:
 		case <-ctx.Done():
 			return unavailable(fmt.Errorf("wait for the table: %w", ctx.Err()))
-		}
-	}
-}
-
-// backUp switches on point-in-time recovery, if the service knows it. Of a table that was just made it may not know backups yet.
-func (s *Store) backUp(ctx context.Context) error {
-	again := time.NewTicker(activePoll)
-	defer again.Stop()
-	for {
-		early := false
-		err := s.read(ctx, func(ctx context.Context) error { // what it changes may be changed twice
-			_, err := s.client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
-				TableName:                        &s.table,
-				PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
-			})
-			_, early = errors.AsType[*types.ContinuousBackupsUnavailableException](err)
-			if dynamoclient.Code(err) == "UnknownOperationException" {
-				return nil // a DynamoDB for tests
-			}
-			return err
-		})
-		if !early {
-			return err
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return err
 		}
 	}
 }

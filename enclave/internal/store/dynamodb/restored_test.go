@@ -28,6 +28,9 @@ func TestMadeAnew(t *testing.T) {
 			for n := range before {
 				put(t, k, n, 1)
 			}
+			if _, err := shared.Client().UpdateTable(t.Context(), &sdk.UpdateTableInput{TableName: &o.Table, DeletionProtectionEnabled: aws.Bool(false)}); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := shared.Client().DeleteTable(t.Context(), &sdk.DeleteTableInput{TableName: &o.Table}); err != nil {
 				t.Fatal(err)
 			}

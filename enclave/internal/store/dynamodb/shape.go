@@ -90,32 +90,39 @@ func (t *table) describe(ctx context.Context) (*types.TableDescription, error) {
 	return out.Table, nil
 }
 
-// MakeState makes the table of signer state if there is none, with on-demand capacity, and returns when it can be used. A table that
-// is there is checked and stays as it is. It needs the right to create tables.
+// MakeState makes the table of signer state if there is none, with on-demand capacity, deletion protection and point-in-time recovery, and
+// returns when it can be used. A table that is there is checked and stays as it is. It needs the right to create tables.
 func MakeState(ctx context.Context, o Options) error { return makeTable(ctx, o, stateShape(), "state") }
 
 // MakeKeys makes the table of keys and its index as MakeState does.
 func MakeKeys(ctx context.Context, o Options) error { return makeTable(ctx, o, keysShape(), "keys") }
 
 func makeTable(ctx context.Context, o Options, s shape, what string) error {
-	t, err := newTable(o, "dynamodb:CreateTable and DescribeTable on the table")
+	t, err := newTable(o, "dynamodb:CreateTable, DescribeTable and UpdateContinuousBackups on the table")
 	if err != nil {
 		return fmt.Errorf("%s table %s: %w", what, o.Table, err)
 	}
-	err = t.create(ctx, s)
+	made, err := t.create(ctx, s)
 	if err == nil {
 		err = t.await(ctx, s)
+	}
+	if err == nil && made {
+		if err = t.client.BackUp(ctx, t.name, t.read); err != nil {
+			err = fmt.Errorf("the table was made, but point-in-time recovery could not be switched on, which must be done by hand: %w", err)
+		}
 	}
 	return errors.Join(t.named(what, err), t.Close())
 }
 
-// create makes the table unless it is there.
-func (t *table) create(ctx context.Context, s shape) error {
+// create makes the table unless it is there. After an answer that was lost one that is there counts as made.
+func (t *table) create(ctx context.Context, s shape) (made bool, err error) {
 	in := &dynamodb.CreateTableInput{
 		TableName:            &t.name,
 		BillingMode:          types.BillingModePayPerRequest,
 		KeySchema:            []types.KeySchemaElement{{AttributeName: &s.key, KeyType: types.KeyTypeHash}},
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: &s.key, AttributeType: s.keyType}},
+
+		DeletionProtectionEnabled: aws.Bool(true),
 	}
 	if s.index {
 		in.AttributeDefinitions = append(in.AttributeDefinitions,
@@ -126,21 +133,23 @@ func (t *table) create(ctx context.Context, s shape) error {
 			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
 		}}
 	}
-	return t.read(ctx, func(ctx context.Context) error {
+	tries := 0
+	err = t.read(ctx, func(ctx context.Context) error {
+		tries++
 		_, err := t.client.CreateTable(ctx, in)
 		if _, there := errors.AsType[*types.ResourceInUseException](err); there {
+			made = tries > 1
 			return nil
 		}
+		made = err == nil
 		return err
 	})
+	return made, err
 }
-
-// activePoll is how often a table is looked at that is not there yet. It takes some seconds.
-const activePoll = 250 * time.Millisecond
 
 // await returns when the table can be used.
 func (t *table) await(ctx context.Context, s shape) error {
-	again := time.NewTicker(activePoll)
+	again := time.NewTicker(dynamoclient.ActivePoll)
 	defer again.Stop()
 	for {
 		d, err := t.describe(ctx)
