@@ -69,6 +69,7 @@ func (w *World) Signer(log *zap.Logger, with func(*chamber.Options, *routes.Opti
 	if s.Chamber, err = chamber.New(of); err != nil {
 		return nil, err
 	}
+	_ = s.Chamber.Refresh(context.Background()) // what keeps it sealed is in its status
 	if s.Stored, err = stored.New(stored.Options{
 		Keys: &w.Table, Sealer: s.Chamber, Keystore: keystore.New(), Statuses: []store.Status{store.Active}, Readers: 4, Log: log, Registry: prometheus.NewRegistry(),
 		Closed: func(err error) bool { return errors.Is(err, chamber.ErrSealed) || errors.Is(err, chamber.ErrStale) },

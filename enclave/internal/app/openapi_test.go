@@ -275,9 +275,9 @@ func TestRefusalsAreAsDescribed(t *testing.T) {
 func TestEveryPathSaysWhichMethodsItHas(t *testing.T) {
 	d := startDescribed(t)
 	d.operations(func(_, pattern, url string, _ map[string]any) {
-		status, header, body := d.ask(http.MethodPut, url, "", "")
+		status, header, body := d.ask("PROPFIND", url, "", "")
 		if status != http.StatusMethodNotAllowed || header.Get("Allow") == "" || !strings.Contains(body, `"code":405`) {
-			t.Errorf("PUT on %s: %d Allow %q %s", pattern, status, header.Get("Allow"), body)
+			t.Errorf("PROPFIND on %s: %d Allow %q %s", pattern, status, header.Get("Allow"), body)
 		}
 	})
 	if status, _, body := d.ask(http.MethodPost, d.main+"/healthcheck", "", ""); status != http.StatusMethodNotAllowed {

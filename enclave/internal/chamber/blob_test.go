@@ -29,6 +29,10 @@ func TestSealBinds(t *testing.T) {
 	if again := sealed(t, c); bytes.Equal(again, blob) {
 		t.Error("two seals are the same")
 	}
+	without := newWorld(t).replica()
+	if err := without.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		by      *Chamber
 		kind    string
@@ -49,7 +53,8 @@ func TestSealBinds(t *testing.T) {
 		"ciphertext":        {c, "key", "k1", 7, func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, ErrCorrupt},
 		"cut":               {c, "key", "k1", 7, func(b []byte) []byte { return b[:len(b)-1] }, ErrCorrupt},
 		"cut to nothing":    {c, "key", "k1", 7, func([]byte) []byte { return nil }, ErrCorrupt},
-		"by a sealed":       {w.replica(), "key", "k1", 7, nil, ErrUninitialized},
+		"by a sealed":       {w.replica(), "key", "k1", 7, nil, ErrSealed},
+		"by one without":    {without, "key", "k1", 7, nil, ErrUninitialized},
 		"header of another": {c, "key", "k1", 7, func(b []byte) []byte { return append(sealed(t, stranger)[:blobHeader:blobHeader], b[blobHeader:]...) }, ErrForeign},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -151,7 +151,7 @@ func New(o Options) (*Chamber, error) {
 	c.tried.pause = newPause()
 	c.view.Store(&view{})
 	c.turn.Store(new(make(chan struct{})))
-	c.metrics.state(Uninitialized)
+	c.metrics.state(c.view.Load().state())
 	return c, nil
 }
 

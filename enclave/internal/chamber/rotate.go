@@ -28,7 +28,7 @@ func (c *Chamber) RotateKMS(ctx context.Context, keyARNs []string, threshold int
 	}
 	err = c.change(ctx, what, func(m *manifest, now *generation) error {
 		switch {
-		case now != g:
+		case now.id != g.id:
 			return errors.New("another replica has replaced the master key meanwhile: try again")
 		case sameShares(m, split):
 			return errUnchanged // the write before was done, although its outcome was unknown
@@ -163,7 +163,7 @@ func (c *Chamber) finishRotation(ctx context.Context, reencrypt func(ctx context
 	}
 	return c.changeItems(ctx, "rotate-master-key", func(m *manifest, now *generation) error {
 		switch {
-		case now != g:
+		case now.id != g.id:
 			return errors.New("another replica has replaced the master key meanwhile")
 		case !m.rotating():
 			return errUnchanged

@@ -131,6 +131,24 @@ func TestRotateMasterKey(t *testing.T) {
 	})
 }
 
+// TestSealDuringRotation: who seals and unseals meanwhile has another key in memory, and it is the same.
+func TestSealDuringRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c, r := w.initialized()
+		err := c.RotateMasterKey(t.Context(), func(ctx context.Context) (int, error) {
+			return 0, errors.Join(c.SealChamber(ctx), c.Unseal(ctx, r.RootToken))
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		w.in(c, Unsealed)
+		if s := c.Status(); s.Generation != 2 || s.PreviousID != "" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestRotateMasterKeyWithoutProgress(t *testing.T) {
 	w := newWorld(t)
 	c, _ := w.initialized(func(o *Options) { o.RefreshInterval = 0 })

@@ -135,7 +135,7 @@ func (c *Chamber) Status() Status {
 		Attested: c.o.KMS.Attested(), Wrap: c.o.Wrap, ConfigDigest: c.o.ConfigDigest,
 		Refreshed: -1, MissingItems: v.missing,
 	}
-	if !v.refreshed.IsZero() {
+	if v.read() {
 		s.Refreshed = time.Since(v.refreshed)
 	}
 	if v.unreachable != nil {
@@ -198,7 +198,7 @@ func (c *Chamber) Ready() error {
 
 func (v *view) state() State {
 	switch {
-	case v.m == nil:
+	case v.m == nil && v.read():
 		return Uninitialized
 	case v.keys == nil:
 		return Sealed
@@ -208,6 +208,9 @@ func (v *view) state() State {
 	return Unsealed
 }
 
+// read says whether the signer state was ever read. Until then it is not known whether there is a chamber.
+func (v *view) read() bool { return !v.refreshed.IsZero() }
+
 // reason is what is wrong, in words.
 func (v *view) reason() string {
 	switch {
@@ -215,6 +218,8 @@ func (v *view) reason() string {
 		return v.fault.Error()
 	case v.m == nil && v.unreachable != nil:
 		return v.unreachable.Error()
+	case !v.read():
+		return "the signer state has not been read yet"
 	case v.m == nil:
 		return ErrUninitialized.Error()
 	case v.keys == nil:
@@ -243,7 +248,7 @@ func (v *view) version() uint64 {
 
 // errSealed says why the chamber is sealed.
 func (v *view) errSealed() error {
-	if v.m == nil {
+	if v.m == nil && v.read() {
 		return ErrUninitialized
 	}
 	return fmt.Errorf("%w: %s", ErrSealed, v.reason())

@@ -216,3 +216,22 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// TestBeforeTheFirstRead: nobody knows yet whether there is a chamber, and nobody is told that there is none.
+func TestBeforeTheFirstRead(t *testing.T) {
+	w := newWorld(t)
+	w.initialized()
+	c := w.replica()
+	if s := c.Status(); s.State != Sealed || s.Reason != "the signer state has not been read yet" {
+		t.Errorf("%v: %s", s.State, s.Reason)
+	}
+	wantErr(t, "before", c.Sealed(), ErrSealed, "not been read yet")
+	if err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.in(c, Unsealed)
+	none := newWorld(t).replica()
+	if err := none.Refresh(t.Context()); err != nil || none.Status().State != Uninitialized {
+		t.Errorf("%v, %v", none.Status().State, err)
+	}
+}
