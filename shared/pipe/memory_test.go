@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestWaitingPipesHoldNoBuffers counts what connections cost that only wait: with a buffer for each direction it would be above 256 KiB.
+// TestWaitingPipesHoldNoBuffers counts what connections cost that only wait: with a buffer for each direction it would be above 64 KiB.
 func TestWaitingPipesHoldNoBuffers(t *testing.T) {
 	const pipes, most = 200, 16 << 10
 	for _, transport := range []string{"unix", "tcp"} {

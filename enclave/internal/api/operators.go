@@ -13,8 +13,8 @@ import (
 // each piece.
 const operatorPrefix = "/api/v1/slashing/"
 
-// operatorPaths are those to the chamber that are alike, or wait for KMS. What stops signatures (seal, freeze) is not among them: it never
-// waits for one of their places.
+// operatorPaths are those to the chamber that are alike, or wait for KMS. What stops every signature (seal, freeze) is not among them: it
+// never waits for one of their places.
 var operatorPaths = []string{ //nolint:gochecknoglobals // constant; Go has no constant lists
 	"/api/v1/chamber/keys", "/api/v1/chamber/keys/import", "/api/v1/chamber/operator/init", "/api/v1/chamber/operator/rotate/kms", "/api/v1/chamber/operator/rotate/master-key",
 	"/api/v1/chamber/operator/backup", "/api/v1/chamber/operator/restore",

@@ -97,12 +97,12 @@ func (c *Chamber) beginRotation(ctx context.Context, now *manifest, old *generat
 			if m.rotating() {
 				return errUnchanged // another replica was faster, or the write before was done
 			}
-			if now != old {
+			if now.id != old.id {
 				return errors.New("another replica has replaced the master key meanwhile: try again")
 			}
 			m.Chamber, m.Wrap, m.Threshold, m.Shares = g.id, split.Wrap, split.Threshold, split.Shares
 			m.Generation++
-			return m.succeed(g, old)
+			return m.succeed(g, now) // which is old, or the same unsealed anew
 		})
 	})
 	return c.done("rotate-master-key-begin", err)

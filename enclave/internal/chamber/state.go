@@ -142,7 +142,7 @@ func (c *Chamber) Status() Status {
 		s.Unreachable = v.unreachable.Error()
 	}
 	if v.m == nil {
-		if c.o.PinnedID != "" {
+		if c.o.PinnedID != "" && v.state() == Uninitialized && v.fault == nil {
 			s.Reason = fmt.Sprintf("the signer state is empty, and the configuration names chamber %s: a wrong table, or a backup to restore", c.o.PinnedID)
 		}
 		return s

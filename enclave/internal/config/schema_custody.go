@@ -21,8 +21,8 @@ type Chamber struct {
 	// Trust: measured. With encrypt, whoever holds the role's credentials can make shares of a key that he knows; chamber.id refuses that key.
 	Wrap string `koanf:"wrap" default:"data_key" enum:"data_key encrypt" measured:"true"`
 	// SHA-256, 64 hexadecimal digits, of the token that init demands, both made by "containment-chamber operator setup-token". The
-	// token says itself until when it is valid. In an enclave the chamber cannot be initialised without it, because what an enclave logs reaches the host. On platform none an empty
-	// value means that a token is made at start, valid for a day, and logged.
+	// token says itself until when it is valid. In an enclave the chamber cannot be initialised without it, because what an enclave
+	// logs reaches the host. On platform none an empty value means that a token is made at start, valid for a day, and logged.
 	// Trust: whoever has the token can initialise this signer, once, and so can whoever writes this file, if he is first; what he made is
 	// refused once chamber.id is set.
 	SetupTokenSHA256 string `koanf:"setup_token_sha256" example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,12 +39,32 @@ func attestedCalls(t *testing.T, sealed []byte) map[string]func(*kms.Client) err
 	}
 }
 
+// standIn is a KMS with a key that one role may use, also without a document, and what asks it from an enclave.
+func standIn(t *testing.T, e enclave) (*kmstest.Running, kms.Options) {
+	t.Helper()
+	const (
+		role   = "arn:aws:iam::111122223333:role/signer"
+		policy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + role + `"},"Action":"kms:*","Resource":"*"}}`
+	)
+	service, err := kmstest.Start(kmstest.Options{
+		Roots:      []*x509.Certificate{e.root},
+		Keys:       []kmstest.Key{{ARN: keyText, Policy: []byte(policy)}},
+		Principals: []kmstest.Principal{{ARN: role, IdentityAllows: true, AccessKey: kmstest.AccessKey{ID: "ASIAEXAMPLE", Secret: "secret", Token: "token"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(service.Stop)
+	return service, kms.Options{
+		Credentials: credentials.NewStaticCredentialsProvider("ASIAEXAMPLE", "secret", "token"), Dial: new(net.Dialer).DialContext,
+		RootCAs: service.Pool(), Attest: e.attest, Endpoint: func(string) string { return service.URL },
+	}
+}
+
 // TestClockIsOff: with a clock that is an hour off, the first request is refused and sent again with the time of KMS, by which all others
 // are signed. A document has the time of the security module: if that is off as well, KMS refuses it, and the error tells of the clock.
 func TestClockIsOff(t *testing.T) {
 	const (
-		role     = "arn:aws:iam::111122223333:role/signer"
-		policy   = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + role + `"},"Action":"kms:*","Resource":"*"}}`
 		badTime  = "InvalidSignatureException"
 		badProof = "ValidationException"
 	)
@@ -64,19 +85,7 @@ func TestClockIsOff(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // they wait
 			e := newEnclave(t, func() time.Time { return time.Now().Add(test.device) })
-			service, err := kmstest.Start(kmstest.Options{
-				Roots:      []*x509.Certificate{e.root},
-				Keys:       []kmstest.Key{{ARN: keyText, Policy: []byte(policy)}},
-				Principals: []kmstest.Principal{{ARN: role, IdentityAllows: true, AccessKey: kmstest.AccessKey{ID: "ASIAEXAMPLE", Secret: "secret", Token: "token"}}},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(service.Stop)
-			options := kms.Options{
-				Credentials: credentials.NewStaticCredentialsProvider("ASIAEXAMPLE", "secret", "token"), Dial: new(net.Dialer).DialContext,
-				RootCAs: service.Pool(), Attest: e.attest, Endpoint: func(string) string { return service.URL },
-			}
+			service, options := standIn(t, e)
 			sealed, err := client(t, options).Encrypt(t.Context(), parse(t, keyText), newSecret(), purpose())
 			if err != nil {
 				t.Fatal(err)
@@ -103,18 +112,41 @@ func TestClockIsOff(t *testing.T) {
 	}
 }
 
+// TestClockIsSetRight: what was learnt of a clock that was off is forgotten as it was learnt, when the clock is right again.
+func TestClockIsSetRight(t *testing.T) {
+	service, options := standIn(t, newEnclave(t, time.Now))
+	options.Attest = nil // a document has a time of its own
+	sealed, err := client(t, options).Encrypt(t.Context(), parse(t, keyText), newSecret(), purpose())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, options)
+	for _, ahead := range []time.Duration{time.Hour, 0, -time.Hour, 0} {
+		service.SetClock(ahead)
+		before := len(service.Trail())
+		if _, err := c.Decrypt(t.Context(), parse(t, keyText), sealed, purpose()); err != nil {
+			t.Errorf("KMS %v ahead: %v", ahead, err)
+		}
+		if got := len(service.Trail()) - before; got != 2 {
+			t.Errorf("KMS %v ahead: %d requests, want one that is refused and one that is not", ahead, got)
+		}
+	}
+}
+
 // TestClockIsNamed: where the correction does not help, the error says what is wrong, and what is only said of a signature is not taken
 // for the clock.
 func TestClockIsNamed(t *testing.T) {
 	for _, test := range []struct {
 		name, date, code string
 		ahead            time.Duration // KMS's clock
+		drifts           bool          // further with each answer
 		clock            bool          // the error is ErrClock
 		tries            int
 		want             string // in the error; empty: nothing about a clock
 	}{
-		{name: "behind", ahead: time.Hour, code: "InvalidSignatureException", clock: true, tries: 3, want: "this machine's clock is off: InvalidSignatureException: no"},
-		{name: "ahead", ahead: -time.Hour, code: "InvalidSignatureException", clock: true, tries: 3, want: "clock is 1h0m0s ahead of that of KMS"},
+		{name: "a wrong secret, too, behind", ahead: time.Hour, code: "InvalidSignatureException", tries: 2, want: "clock is 1h0m0s behind that of KMS"},
+		{name: "a wrong secret, too, ahead", ahead: -time.Hour, code: "InvalidSignatureException", tries: 2, want: "clock is 1h0m0s ahead of that of KMS"},
+		{name: "another time in each answer", ahead: time.Hour, drifts: true, code: "InvalidSignatureException", clock: true, tries: 3, want: "signed with a wrong time: InvalidSignatureException: no"},
 		{name: "right", code: "InvalidSignatureException", tries: 1},
 		{name: "nearly right", ahead: 3 * time.Minute, code: "InvalidSignatureException", tries: 1},
 		{name: "not told", date: "yesterday", code: "InvalidSignatureException", tries: 1},
@@ -122,10 +154,14 @@ func TestClockIsNamed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // they wait
+			var answers atomic.Int64
 			s := serve(t, func(w http.ResponseWriter, _ asked) {
-				date := test.date
+				date, ahead := test.date, test.ahead
+				if n := answers.Add(1); test.drifts {
+					ahead *= time.Duration(n)
+				}
 				if date == "" {
-					date = time.Now().Add(test.ahead).UTC().Format(http.TimeFormat)
+					date = time.Now().Add(ahead).UTC().Format(http.TimeFormat)
 				}
 				w.Header().Set("Date", date)
 				fail(w, http.StatusBadRequest, test.code, "no")

@@ -28,8 +28,8 @@ var (
 	ErrInvalidCiphertext = errors.New("the ciphertext is not of this key and encryption context")
 	// ErrThrottled: too much was asked for; later it can go well.
 	ErrThrottled = errors.New("too many requests")
-	// ErrClock: this machine's clock is too far from that of KMS for its signatures, and the correction by what KMS tells did not help.
-	ErrClock = errors.New("this machine's clock is off")
+	// ErrClock: the request was signed with a time too far from that of KMS, and the correction by what KMS tells did not help.
+	ErrClock = errors.New("the request was signed with a wrong time")
 	// ErrUnavailable: KMS was not reached, or not well, or there were no credentials; later it can go well.
 	ErrUnavailable = errors.New("KMS is unavailable")
 
@@ -69,9 +69,9 @@ func explain(ctx context.Context, err error) error {
 			direction = "behind"
 		}
 		text += fmt.Sprintf("; this machine's clock is %s %s that of KMS", ahead.Abs().Round(time.Minute), direction)
-		if said.ErrorCode() == "InvalidSignatureException" { // which is said of a wrong secret, too
-			meaning = ErrClock
-		}
+	}
+	if said.ErrorCode() == "InvalidSignatureException" && signedAhead(answer).Abs() > maxSkew { // it is said of a wrong secret, too
+		meaning = ErrClock
 	}
 	if meaning != nil {
 		return fmt.Errorf("%w: %s", meaning, text)
@@ -89,6 +89,19 @@ func clockAhead(answer *awshttp.ResponseError, now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(there)
+}
+
+// signedAhead is how far the time that a request was signed with, which is that of an earlier answer if there was one, is ahead of the clock
+// that its answer came from, 0 if the answer does not tell.
+func signedAhead(answer *awshttp.ResponseError) time.Duration {
+	if answer.Response == nil || answer.Response.Request == nil {
+		return 0
+	}
+	signed, err := time.Parse("20060102T150405Z", answer.Response.Request.Header.Get("X-Amz-Date"))
+	if err != nil {
+		return 0
+	}
+	return clockAhead(answer, signed)
 }
 
 // kind is the error that a code of KMS means, nil if none in particular.

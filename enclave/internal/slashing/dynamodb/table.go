@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -67,10 +66,7 @@ func (s *Store) makeTable(ctx context.Context) error {
 	if err := s.awaitTable(ctx); err != nil || !made {
 		return err
 	}
-	if err := s.client.BackUp(ctx, s.table, s.read); err != nil {
-		return fmt.Errorf("the table was made, but point-in-time recovery could not be switched on, which must be done by hand: %w", err)
-	}
-	return nil
+	return s.client.BackUp(ctx, s.table, s.read)
 }
 
 // create makes the table unless it is there.
@@ -96,20 +92,12 @@ func (s *Store) create(ctx context.Context) (made bool, err error) {
 
 // awaitTable returns when the table can be used.
 func (s *Store) awaitTable(ctx context.Context) error {
-	again := time.NewTicker(dynamoclient.ActivePoll)
-	defer again.Stop()
-	for {
-		table, err := s.describe(ctx)
-		if err != nil && !errors.Is(err, ErrTable) { // one that was just made may not be there yet
-			return err
-		}
-		if err == nil && table.TableStatus != types.TableStatusCreating {
-			return checkTable(table, s.table)
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return unavailable(fmt.Errorf("wait for the table: %w", ctx.Err()))
-		}
+	table, err := dynamoclient.Await(ctx, s.describe, ErrTable)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return unavailable(err)
+	case err != nil:
+		return err
 	}
+	return checkTable(table, s.table)
 }

@@ -49,7 +49,7 @@ func (t *table) named(what string, err error) error {
 func (t *table) explain(err error) error {
 	return dynamoclient.Words{
 		Rights:  t.rights,
-		Missing: "there is no table of this name in the region, or it lacks its index; \"containment-chamber tables make\" makes it",
+		Missing: "there is no table of this name in the region; \"containment-chamber tables make\" makes it",
 		Refused: store.ErrShape,
 	}.Explain(err)
 }

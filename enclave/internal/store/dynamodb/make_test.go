@@ -34,6 +34,20 @@ func TestMadeProtected(t *testing.T) {
 					t.Errorf("round %d: %v, point-in-time recovery switched on %d times", round, err, backups)
 				}
 			}
+			throttled := false
+			p.set(func(operation, _ string) fate {
+				switch {
+				case operation == "UpdateContinuousBackups":
+					t.Error("a table that was there is changed after a request that was put off")
+				case operation == "CreateTable" && !throttled:
+					throttled = true
+					return throttle
+				}
+				return pass
+			})
+			if err := made(o); err != nil || !throttled {
+				t.Errorf("%v, %v", err, throttled)
+			}
 			out, err := shared.Client().DescribeTable(t.Context(), &sdk.DescribeTableInput{TableName: &o.Table})
 			if err != nil || !aws.ToBool(out.Table.DeletionProtectionEnabled) || out.Table.BillingModeSummary.BillingMode != types.BillingModePayPerRequest {
 				t.Errorf("%+v, %v", out, err)

@@ -22,6 +22,7 @@ func RecountKeys(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	k.rights = "dynamodb:DescribeTable, GetItem, PutItem, UpdateItem and Scan on the table"
 	return errors.Join(k.named("keys", k.recount(ctx)), k.Close())
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -104,17 +103,20 @@ func makeTable(ctx context.Context, o Options, s shape, what string) error {
 	}
 	made, err := t.create(ctx, s)
 	if err == nil {
-		err = t.await(ctx, s)
+		if _, err = dynamoclient.Await(ctx, t.describe, store.ErrShape); ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
+	}
+	if err == nil {
+		err = t.checkShape(ctx, s)
 	}
 	if err == nil && made {
-		if err = t.client.BackUp(ctx, t.name, t.read); err != nil {
-			err = fmt.Errorf("the table was made, but point-in-time recovery could not be switched on, which must be done by hand: %w", err)
-		}
+		err = t.client.BackUp(ctx, t.name, t.read)
 	}
 	return errors.Join(t.named(what, err), t.Close())
 }
 
-// create makes the table unless it is there. After an answer that was lost one that is there counts as made.
+// create makes the table unless it is there. After a try without an answer one that is there counts as made.
 func (t *table) create(ctx context.Context, s shape) (made bool, err error) {
 	in := &dynamodb.CreateTableInput{
 		TableName:            &t.name,
@@ -133,36 +135,15 @@ func (t *table) create(ctx context.Context, s shape) (made bool, err error) {
 			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
 		}}
 	}
-	tries := 0
+	lost := false
 	err = t.read(ctx, func(ctx context.Context) error {
-		tries++
 		_, err := t.client.CreateTable(ctx, in)
 		if _, there := errors.AsType[*types.ResourceInUseException](err); there {
-			made = tries > 1
+			made = lost
 			return nil
 		}
-		made = err == nil
+		made, lost = err == nil, lost || dynamoclient.Code(err) == ""
 		return err
 	})
 	return made, err
-}
-
-// await returns when the table can be used.
-func (t *table) await(ctx context.Context, s shape) error {
-	again := time.NewTicker(dynamoclient.ActivePoll)
-	defer again.Stop()
-	for {
-		d, err := t.describe(ctx)
-		if err != nil && !errors.Is(err, store.ErrShape) { // one that was just made may not be there yet
-			return err
-		}
-		if err == nil && d.TableStatus != types.TableStatusCreating {
-			return t.checkShape(ctx, s)
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w: wait for the table: %w", store.ErrUnavailable, ctx.Err())
-		}
-	}
 }
