@@ -33,7 +33,7 @@ func newOperatorRotate() *cobra.Command {
 		},
 		{
 			use: "slashing-store", short: "Pin another slashing store", route: chamber.RouteRotateSlashing,
-			long:     "Pin the slashing store that this signer uses, or the one with an id. All keys must be frozen; what the old store\nhas on record must be in the new one. Signers that use another do not sign any more.",
+			long:     "Pin the slashing store that this signer uses, or the one with an id. All keys must be frozen; what the old store\nhas on record must be in the new one. Signers that use another do not sign any more as soon\nas they read the signer state: put a high watermark on the old store first, for those that are kept from it.",
 			question: "Only signers that use that slashing store sign from then on. Does it hold everything that the old one has on record?",
 			flags: func(cmd *cobra.Command) func([]string) (any, error) {
 				id := cmd.Flags().String("store-id", "", "`id` of the store, as \"slashing status\" shows it, in place of the one in use")

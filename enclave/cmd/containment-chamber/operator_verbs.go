@@ -70,7 +70,7 @@ func newOperatorVerbs() (all []*cobra.Command) {
 		{
 			use: "seal", short: "Wipe the master key on every replica, until an operator unseals", route: chamber.RouteSeal,
 			long:     "Wipe the master key: on this replica at once, on the others when they read the signer state. Nothing signs until\n\"operator unseal\".",
-			question: "Every replica stops signing with stored keys until somebody unseals.",
+			question: "Every replica stops signing until somebody unseals.",
 		},
 		{
 			use: "unseal", short: "Rebuild the master key, and end an operator's seal on every replica", route: chamber.RouteUnseal,
