@@ -120,7 +120,7 @@ func TestSharedImportsLittle(t *testing.T) {
 // A room is a folder below enclave/internal or parent/internal. A library is a room that everyone may enter.
 var libraries = []string{
 	"enclave/internal/eth2", "enclave/internal/bls", "enclave/internal/problem", "enclave/internal/secret",
-	"enclave/internal/pgurl", "enclave/internal/awshttp",
+	"enclave/internal/pgurl", "enclave/internal/pgpool", "enclave/internal/awshttp", "enclave/internal/dynamoclient",
 	"parent/internal/lines", "parent/internal/logging", "parent/internal/streak", "parent/internal/supervisor", "parent/internal/accept",
 }
 

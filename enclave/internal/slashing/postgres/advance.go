@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -141,7 +142,7 @@ func (s *Store) send(ctx context.Context, claims []slashing.Claim) ([]slashing.O
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	defer release(conn)
+	defer pgpool.Release(conn)
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
 	g := gather(claims)

@@ -78,9 +78,9 @@ func TestErrorsThatTellOfARollback(t *testing.T) {
 // TestNotSentAgain: a caller that has left is not told of a second try.
 func TestNotSentAgain(t *testing.T) {
 	p := newProxy(t, shared.Address())
-	s := open(t, plain(p.address(), newDatabase(t)))
+	s := open(t, plain(p.Address(), newDatabase(t)))
 	ctx, cancel := context.WithCancel(t.Context())
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		if writes(fromClient, data) {
 			cancel()
 			return swallow
@@ -107,14 +107,14 @@ func TestDoubtOutlivesAPart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			database := newDatabase(t)
 			p := newProxy(t, shared.Address())
-			s := open(t, plain(p.address(), database))
+			s := open(t, plain(p.Address(), database))
 			if _, err := s.Advance(t.Context(), both(4, 1)); err != nil {
 				t.Fatal(err)
 			}
 			const hindered = 6 // a block
 			claims := both(4, 2)
 			var tries atomic.Int32
-			p.spoil(false, func(fromClient bool, data []byte) verdict {
+			p.Spoil(false, func(fromClient bool, data []byte) verdict {
 				if writes(fromClient, data) {
 					switch tries.Add(1) {
 					case 1:
@@ -126,7 +126,7 @@ func TestDoubtOutlivesAPart(t *testing.T) {
 				return pass
 			})
 			outcomes, err := s.Advance(t.Context(), claims)
-			p.spoil(false, nil)
+			p.Spoil(false, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,13 +16,13 @@ import (
 func TestDoubtOutlivesARefusal(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	s := open(t, plain(p.address(), database))
+	s := open(t, plain(p.Address(), database))
 	key := bls.PublicKey{1}
 	if _, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: 6}}}); err != nil {
 		t.Fatal(err)
 	}
 	tries := 0
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		switch {
 		case writes(fromClient, data):
 			if tries++; tries == 1 {
@@ -37,7 +37,7 @@ func TestDoubtOutlivesARefusal(t *testing.T) {
 		return pass
 	})
 	outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: 7}}})
-	p.spoil(false, nil)
+	p.Spoil(false, nil)
 	if err != nil || tries != 2 {
 		t.Fatalf("%v, %v after %d tries", outcomes, err, tries)
 	}
@@ -50,16 +50,16 @@ func TestDoubtOutlivesARefusal(t *testing.T) {
 func TestCommitThatIsCut(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	s := open(t, plain(p.address(), database))
+	s := open(t, plain(p.Address(), database))
 	key := bls.PublicKey{1}
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		if fromClient && bytes.Contains(data, []byte("commit\x00")) {
 			return cutAfter
 		}
 		return pass
 	})
 	err := s.Merge(t.Context(), []slashing.Record{{Key: key, Block: &slashing.Block{Slot: 7, Root: eth2.Root{7}}}})
-	p.spoil(false, nil)
+	p.Spoil(false, nil)
 	if !errors.Is(err, slashing.ErrOutcomeUnknown) || errors.Is(err, slashing.ErrUnavailable) {
 		t.Errorf("%v, want an unknown outcome", err)
 	}
@@ -73,21 +73,21 @@ func TestCommitThatIsCut(t *testing.T) {
 // TestSilentServerGivesItsPlaceBack: a connection whose checks are never answered leaves the pool.
 func TestSilentServerGivesItsPlaceBack(t *testing.T) {
 	p := newProxy(t, shared.Address())
-	o := plain(p.address(), newDatabase(t))
+	o := plain(p.Address(), newDatabase(t))
 	o.PoolSize, o.Timeout = 2, 2*time.Second
 	s := open(t, o)
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		if fromClient && bytes.Contains(data, []byte("pg_is_in_recovery")) {
 			return swallow
 		}
 		return pass
 	})
-	p.closeAll()
+	p.CloseAll()
 	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
 	if outcomes, err := s.Advance(within(t, time.Second), claims); err == nil {
 		t.Fatalf("recorded %v", outcomes)
 	}
-	p.spoil(false, nil)
+	p.Spoil(false, nil)
 	if outcomes, err := s.Advance(within(t, 20*time.Second), claims); err != nil || outcomes[0].Standing != claims[0].Vote {
 		t.Errorf("once it speaks again: %v, %v", outcomes, err)
 	}

@@ -66,19 +66,19 @@ func TestFaults(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			database := newDatabase(t)
 			p := newProxy(t, shared.Address())
-			s := open(t, plain(p.address(), database))
+			s := open(t, plain(p.Address(), database))
 			key, vote := bls.PublicKey{1}, slashing.Block{Slot: 7, Root: eth2.Root{7}}
 			claims := []slashing.Claim{{Key: key, Vote: vote}}
 			if _, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: 6}}}); err != nil {
 				t.Fatal(err)
 			}
-			p.spoil(false, tc.fault)
+			p.Spoil(false, tc.fault)
 			outcomes, err := s.Advance(within(t, time.Second), claims)
 			if !errors.Is(err, slashing.ErrOutcomeUnknown) || errors.Is(err, slashing.ErrUnavailable) || outcomes != nil {
 				t.Errorf("with the fault: %v, %v", outcomes, err)
 			}
-			p.spoil(false, nil)
-			p.closeAll()
+			p.Spoil(false, nil)
+			p.CloseAll()
 			if !tc.recorded && truth(t, database, key) != 6 {
 				t.Error("the test did not keep the write from the server")
 			}
@@ -99,9 +99,9 @@ func TestCutOnce(t *testing.T) {
 	for name, v := range map[string]verdict{"before the server gets it": cut, "after the server got it": cutAfter} {
 		t.Run(name, func(t *testing.T) {
 			p := newProxy(t, shared.Address())
-			s := open(t, plain(p.address(), newDatabase(t)))
+			s := open(t, plain(p.Address(), newDatabase(t)))
 			var cuts atomic.Int32
-			p.spoil(false, func(fromClient bool, data []byte) verdict {
+			p.Spoil(false, func(fromClient bool, data []byte) verdict {
 				if writes(fromClient, data) && cuts.Add(1) == 1 {
 					return v
 				}
@@ -121,7 +121,7 @@ func TestCutOnce(t *testing.T) {
 func TestCutAnywhere(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	s := open(t, plain(p.address(), database))
+	s := open(t, plain(p.Address(), database))
 	var said [3]int
 	slot := int64(0)
 	for _, client := range []bool{true, false} {
@@ -129,12 +129,12 @@ func TestCutAnywhere(t *testing.T) {
 			slot++
 			before := slot - 1
 			key := bls.PublicKey{byte(slot), byte(slot >> 8)}
-			p.spoil(false, nil)
+			p.Spoil(false, nil)
 			if _, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: slashing.Block{Slot: uint64(before)}}}); err != nil {
 				t.Fatal(err)
 			}
 			budget := left
-			p.spoil(true, func(fromClient bool, data []byte) verdict {
+			p.Spoil(true, func(fromClient bool, data []byte) verdict {
 				if fromClient != client || budget < 0 {
 					return pass
 				}
@@ -145,7 +145,7 @@ func TestCutAnywhere(t *testing.T) {
 			})
 			vote := slashing.Block{Slot: uint64(slot)}
 			outcomes, err := s.Advance(t.Context(), []slashing.Claim{{Key: key, Vote: vote}})
-			p.closeAll()
+			p.CloseAll()
 			on := truth(t, database, key)
 			switch {
 			case err == nil && outcomes[0].Err == nil && outcomes[0].Standing == vote:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -66,7 +67,7 @@ func (g *group) advance(ctx context.Context, conn *pgx.Conn) error {
 	if err := exchange(ctx, conn, batch); err != nil {
 		return err
 	}
-	return abandoned(conn)
+	return pgpool.Abandoned(conn)
 }
 
 // advanceOne records a claim that comes alone.
@@ -83,7 +84,7 @@ func (g *group) advanceOne(ctx context.Context, conn *pgx.Conn, take func(pgx.Ro
 	if err != nil {
 		return err
 	}
-	return abandoned(conn)
+	return pgpool.Abandoned(conn)
 }
 
 // refused says which claims the database has not recorded.

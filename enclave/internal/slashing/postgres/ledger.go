@@ -12,6 +12,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -24,7 +25,7 @@ func (s *Store) Identify(ctx context.Context) (slashing.Identity, error) {
 	if err != nil {
 		return slashing.Identity{}, unavailable(err)
 	}
-	defer release(conn)
+	defer pgpool.Release(conn)
 	var id slashing.Identity
 	if id.ID, err = identity(ctx, conn); err != nil {
 		return slashing.Identity{}, unavailable(err)
@@ -161,7 +162,7 @@ func (s *Store) transactOnce(ctx context.Context, f func(pgx.Tx) error) (err err
 	if err != nil {
 		return unavailable(err)
 	}
-	defer release(conn)
+	defer pgpool.Release(conn)
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return unavailable(err)
@@ -177,7 +178,7 @@ func (s *Store) transactOnce(ctx context.Context, f func(pgx.Tx) error) (err err
 		return unavailable(err)
 	}
 	if err = tx.Commit(ctx); err == nil {
-		err = abandoned(conn.Conn())
+		err = pgpool.Abandoned(conn.Conn())
 	}
 	if err != nil {
 		return judged(err)

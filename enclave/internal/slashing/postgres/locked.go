@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -58,7 +59,7 @@ func (s *Store) byLock(ctx context.Context, claims []slashing.Claim) (parts [][]
 	if err != nil {
 		return nil
 	}
-	defer release(conn)
+	defer pgpool.Release(conn)
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
 	g, states, batch := gather(claims), slices.Repeat([]int{rowNone}, len(claims)), new(pgx.Batch)

@@ -99,7 +99,7 @@ func TestLockedRow(t *testing.T) {
 func TestLockedRowOfALoneClaim(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	o := plain(p.address(), database)
+	o := plain(p.Address(), database)
 	o.Timeout = 2 * time.Second
 	s := open(t, o)
 	if _, err := s.Advance(t.Context(), both(1, 1)); err != nil {
@@ -111,7 +111,7 @@ func TestLockedRowOfALoneClaim(t *testing.T) {
 		t.Errorf("all the time: %v, %v", outcomes, err)
 	}
 	tries := 0
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		if writes(fromClient, data) {
 			if tries++; tries == 3 {
 				release()
@@ -120,7 +120,7 @@ func TestLockedRowOfALoneClaim(t *testing.T) {
 		return pass
 	})
 	outcomes, err := s.Advance(t.Context(), claims)
-	p.spoil(false, nil)
+	p.Spoil(false, nil)
 	if err != nil || !outcomes[0].Permits(claims[0].Vote) || tries < 3 {
 		t.Errorf("some time: %v, %v after %d tries", outcomes, err, tries)
 	}
@@ -133,7 +133,7 @@ func TestLockedTable(t *testing.T) {
 			t.Run(mode+", "+name, func(t *testing.T) {
 				database := newDatabase(t)
 				p := newProxy(t, shared.Address())
-				o := plain(p.address(), database)
+				o := plain(p.Address(), database)
 				o.Timeout = time.Second
 				s := open(t, o)
 				if _, err := s.Advance(t.Context(), both(10, 1)); err != nil {
@@ -141,7 +141,7 @@ func TestLockedTable(t *testing.T) {
 				}
 				release := keep(t, database, "LOCK TABLE attestations, blocks IN "+mode+" MODE")
 				tries := 0
-				p.spoil(false, func(fromClient bool, data []byte) verdict {
+				p.Spoil(false, func(fromClient bool, data []byte) verdict {
 					if writes(fromClient, data) {
 						if tries++; tries == 4 {
 							release()
@@ -151,7 +151,7 @@ func TestLockedTable(t *testing.T) {
 				})
 				claims := both(20, 2)[:n]
 				outcomes, err := s.Advance(t.Context(), claims)
-				p.spoil(false, nil)
+				p.Spoil(false, nil)
 				if err != nil || tries < 4 {
 					t.Fatalf("%v after %d tries", err, tries)
 				}

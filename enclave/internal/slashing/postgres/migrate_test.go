@@ -93,14 +93,14 @@ func TestMigrationIsCutOff(t *testing.T) {
 				database := newDatabase(t)
 				p := newProxy(t, shared.Address())
 				var cuts atomic.Int32
-				p.spoil(false, func(fromClient bool, data []byte) verdict {
+				p.Spoil(false, func(fromClient bool, data []byte) verdict {
 					if fromClient && strings.Contains(string(data), at) {
 						cuts.Add(1)
 						return v
 					}
 					return pass
 				})
-				refused(t, plain(p.address(), database), nil, "slashing database "+database)
+				refused(t, plain(p.Address(), database), nil, "slashing database "+database)
 				if cuts.Load() == 0 {
 					t.Error("the test cut nothing")
 				}

@@ -42,20 +42,14 @@ func TestOpenRefuses(t *testing.T) {
 		words string
 	}{
 		{"another authority", func(_ *testing.T, o *postgres.Options, _ string) { o.CAs = x509.NewCertPool() }, nil, "certificate signed by unknown authority"},
-		{"another name", func(_ *testing.T, o *postgres.Options, _ string) {
-			o.URL = strings.Replace(o.URL, "localhost", "127.0.0.1", 1)
-		}, nil, "cannot validate certificate for 127.0.0.1"},
-		{"another authority with verify-ca", func(_ *testing.T, o *postgres.Options, _ string) {
-			o.CAs, o.URL = x509.NewCertPool(), o.URL+"?sslmode=verify-ca"
-		}, nil, "certificate signed by unknown authority"},
 		{"wrong password", func(_ *testing.T, o *postgres.Options, _ string) {
 			o.URL = strings.Replace(o.URL, postgrestest.Password, postgrestest.Password+"x", 1)
 		}, nil, "password authentication failed"},
 		{"no such database", func(_ *testing.T, o *postgres.Options, _ string) { o.URL += "x" }, nil, `database "db`},
 		{"nobody listens", func(t *testing.T, o *postgres.Options, _ string) {
 			p := newProxy(t, shared.Address())
-			p.spoil(true, nil)
-			o.URL = plain(p.address(), "d").URL
+			p.Spoil(true, nil)
+			o.URL = plain(p.Address(), "d").URL
 		}, nil, "slashing database d on 127.0.0.1:"},
 		{"read-only", func(t *testing.T, _ *postgres.Options, database string) {
 			administrate(t, database, "ALTER DATABASE "+database+" SET default_transaction_read_only = on")
@@ -117,36 +111,6 @@ func closed(t *testing.T, o postgres.Options) {
 	}
 }
 
-// TestWeakerModes open what verify-full does not, because the URL says so.
-func TestWeakerModes(t *testing.T) {
-	for _, mode := range []string{"verify-ca", "require", "disable"} {
-		o := options(newDatabase(t))
-		o.URL = strings.Replace(o.URL, "localhost", "127.0.0.1", 1) + "?sslmode=" + mode
-		if mode != "verify-ca" {
-			o.CAs = x509.NewCertPool()
-		}
-		open(t, o)
-	}
-	o := options(newDatabase(t))
-	_, database, _ := strings.Cut(strings.TrimPrefix(o.URL, "postgres://"), "/")
-	o.URL = fmt.Sprintf("postgres://signer:%s@:%d/%s?host=%s", postgrestest.Password, shared.Port(), database, shared.SocketDir())
-	open(t, o)
-}
-
-// TestNothingComesFromTheEnvironment: variables and files that libpq knows change no connection.
-func TestNothingComesFromTheEnvironment(t *testing.T) {
-	o := options(newDatabase(t))
-	for name, value := range map[string]string{
-		"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGUSER": "nobody", "PGPASSWORD": "x", "PGDATABASE": "x", "PGSSLMODE": "disable",
-		"PGOPTIONS": "-c synchronous_commit=off", "PGTARGETSESSIONATTRS": "read-only", "PGAPPNAME": "x",
-	} {
-		t.Setenv(name, value)
-	}
-	open(t, o)
-	o.CAs = x509.NewCertPool()
-	refused(t, o, nil, "certificate signed by unknown authority")
-}
-
 // TestReleases: a schema that a later release only added to is used, with its tables as they are, and a role that may create
 // nothing is enough for a schema that is there.
 func TestReleases(t *testing.T) {
@@ -199,9 +163,9 @@ func TestManyOpenAtOnce(t *testing.T) {
 func TestAnotherStore(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	s := open(t, plain(p.address(), database))
+	s := open(t, plain(p.Address(), database))
 	administrate(t, database, "UPDATE meta SET value = repeat('0', 32) WHERE name = 'store_id'")
-	p.closeAll()
+	p.CloseAll()
 	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}}}
 	outcomes, err := s.Advance(t.Context(), claims) // on the connection that was cut
 	if err == nil {

@@ -3,15 +3,16 @@ package postgres
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgurl"
 )
 
 var (
@@ -21,29 +22,9 @@ var (
 	ErrServer = errors.New("refused database server")
 )
 
-// Options say which database is opened, and how.
-type Options struct {
-	// URL is postgres://user:password@host:port/database with the parameters that ParseURL knows.
-	URL string
-	// CAs vouch for the server's certificate; nil are the system's.
-	CAs *x509.CertPool
-	// Dial reaches the server: address is host:port with the host as in the URL, or with network unix the path of a socket.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// ForceIPv4 has Dial called with network tcp4.
-	ForceIPv4 bool
-	// PoolSize is the most connections at once, at least 2: one for votes, and one for those who ask how it is.
-	PoolSize int
-	// Timeout is that of one Advance. It bounds a connection attempt, then the checks of the new connection, and at the server each
-	// statement that records votes; a statement waits for one lock a tenth of it at most. Zero is refused.
-	Timeout time.Duration
-	// Password, if set, makes the password of each new connection, in place of the URL's.
-	Password func(ctx context.Context, t Target) (string, error)
-	// SCRAM refuses a server that does not prove that it knows the password (SCRAM-SHA-256-PLUS, RFC 5802 and 7677): the password is never
-	// sent, and the proof is bound to this TLS connection (RFC 5929), so that nobody passes it on to the real server.
-	SCRAM bool
-	// CheckOnly never changes the schema: Open fails if it is not there or not current.
-	CheckOnly bool
-}
+// Options say which database is opened, and how. PoolSize is at least 2: one connection for votes, and one for those who ask how it is.
+// Timeout is also that of one Advance, whose statements wait for one lock a tenth of it at most; a merge may take longer.
+type Options = pgpool.Options
 
 // Store is a database of last votes. The database is trusted: whoever can write to it, or put an older copy in its place, can make
 // signers vote twice.
@@ -56,7 +37,7 @@ type Store struct {
 // Open connects to the database and brings its schema to this release, unless told only to check it. Errors name the server
 // and the database, never the password.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	t, err := ParseURL(o.URL)
+	t, err := pgurl.Parse(o.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -67,22 +48,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-func open(ctx context.Context, o Options, t Target) (*Store, error) {
+func open(ctx context.Context, o Options, t pgurl.Target) (*Store, error) {
 	config, err := configure(o, t)
 	if err != nil {
 		return nil, err
 	}
-	config.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error { return o.authenticate(ctx, t, c) }
 	id, err := introduce(ctx, config, o.CheckOnly)
 	if err != nil {
 		return nil, err
 	}
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// The pool goes on connecting when its caller has left: a silent server would keep a place in it for good.
-		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
-		return admit(ctx, conn, id)
-	}
+	config.AfterConnect = pgpool.Bounded(o.Timeout, func(ctx context.Context, conn *pgx.Conn) error { return admit(ctx, conn, id) })
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -147,7 +122,7 @@ func (s *Store) Check(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			s.pool.Reset()
 		}
-		release(conn)
+		pgpool.Release(conn)
 		switch {
 		case err == nil:
 			return nil
@@ -155,16 +130,6 @@ func (s *Store) Check(ctx context.Context) error {
 			return unavailable(err)
 		}
 	}
-}
-
-// release gives a connection back. One that was lost leaves the pool: pgxpool would count it until it is closed, which takes 15 seconds
-// if the other end is silent, and soon the pool would be full of them.
-func release(conn *pgxpool.Conn) {
-	if conn.Conn().IsClosed() {
-		conn.Hijack() // nothing is left to do: pgconn closes what it has lost by itself
-		return
-	}
-	conn.Release()
 }
 
 // Close implements slashing.Store.

@@ -2,13 +2,10 @@ package postgres_test
 
 import (
 	"flag"
-	"fmt"
 	"net"
 	"os"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
@@ -24,23 +21,10 @@ func TestMain(m *testing.M) {
 	if testing.Short() { // a server is a service, and there is nothing to test without one
 		return
 	}
-	var err error
-	if shared, err = postgrestest.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, "a PostgreSQL server for the tests:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := shared.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(postgrestest.Main(func(s *postgrestest.Server) int {
+		shared = s
+		return m.Run()
+	}))
 }
 
 // options reach a database of the shared server over TLS.

@@ -1,13 +1,10 @@
 package postgres_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
@@ -16,14 +13,13 @@ import (
 
 // lonely is a server of its own, which can be told to wait for a synchronous standby that does not exist.
 type lonely struct {
-	*postgrestest.Server
-	admin *pgx.Conn
+	*postgrestest.Lonely
 	store *postgres.Store
 }
 
 func newLonely(t *testing.T) *lonely {
 	t.Helper()
-	server, err := postgrestest.Start()
+	server, err := postgrestest.StartLonely(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,16 +32,11 @@ func newLonely(t *testing.T) *lonely {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin, err := server.Connect(t.Context(), "postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = admin.Close(context.WithoutCancel(t.Context())) })
 	// The role does not want to hear the server's warnings. The store must, all the same.
-	if _, err := admin.Exec(t.Context(), "ALTER ROLE "+postgrestest.Role+" SET client_min_messages = 'error'"); err != nil {
+	if err := server.Exec(t.Context(), "postgres", "ALTER ROLE "+postgrestest.Role+" SET client_min_messages = 'error'"); err != nil {
 		t.Fatal(err)
 	}
-	return &lonely{Server: server, admin: admin, store: open(t, postgres.Options{
+	return &lonely{server, open(t, postgres.Options{
 		URL: server.PlainURL(server.Address(), database), Dial: new(net.Dialer).DialContext, PoolSize: 2, Timeout: 20 * time.Second,
 	})}
 }
@@ -53,53 +44,29 @@ func newLonely(t *testing.T) *lonely {
 // wait has commits wait for the standby, or no longer.
 func (l *lonely) wait(t *testing.T, names string) {
 	t.Helper()
-	for _, statement := range []string{"ALTER SYSTEM SET synchronous_standby_names = '" + names + "'", "SELECT pg_reload_conf()"} {
-		if _, err := l.admin.Exec(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// waiting is the process that waits for the standby, 0 if there is none.
-func (l *lonely) waiting(t *testing.T) (pid int) {
-	t.Helper()
-	if err := l.admin.QueryRow(t.Context(), "SELECT coalesce(max(pid), 0) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&pid); err != nil {
+	if err := l.Wait(t.Context(), names); err != nil {
 		t.Fatal(err)
 	}
-	return pid
 }
 
 // cancel cancels the waits of other processes than one, until one was cancelled or the call is over.
 func (l *lonely) cancel(t *testing.T, but int, said <-chan error) (pid int) {
 	t.Helper()
-	for len(said) == 0 {
-		if pid := l.waiting(t); pid != 0 && pid != but {
-			if _, err := l.admin.Exec(t.Context(), "SELECT pg_cancel_backend($1)", pid); err != nil {
-				t.Fatal(err)
-			}
-			return pid
-		}
+	pid, err := l.Cancel(t.Context(), but, said)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return 0
+	return pid
 }
 
-// kept makes calls, with a number that rises, until one waits for the standby: the server begins to wait a moment after it was told
-// to. What the call returns will be in said.
+// kept makes calls, with a number that rises, until one waits for the standby. What the call returns will be in said.
 func (l *lonely) kept(t *testing.T, call func(n uint64) error) (said <-chan error) {
 	t.Helper()
-	l.wait(t, "nobody")
-	for n := uint64(1); ; n++ {
-		returned := make(chan error, 1)
-		go func() { returned <- call(n) }()
-		for len(returned) == 0 {
-			if l.waiting(t) != 0 {
-				return returned
-			}
-		}
-		if err := <-returned; err != nil {
-			t.Fatal(err)
-		}
+	said, err := l.Hold(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return said
 }
 
 // TestAbandonedStandby: a commit whose wait for the synchronous standby was cancelled is no success, although the server says so.

@@ -18,11 +18,11 @@ func TestSilentConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			database := newDatabase(t)
 			p := newProxy(t, shared.Address())
-			o := plain(p.address(), database)
+			o := plain(p.Address(), database)
 			o.Timeout, o.PoolSize = 2*time.Second, 2
 			s := open(t, o)
 			var tries atomic.Int32
-			p.spoil(false, func(fromClient bool, data []byte) verdict {
+			p.Spoil(false, func(fromClient bool, data []byte) verdict {
 				if writes(fromClient, data) && tries.Add(1)%2 == 1 {
 					return v
 				}
@@ -36,7 +36,7 @@ func TestSilentConnections(t *testing.T) {
 					t.Errorf("slot %d: %v, %v", slot, outcomes, err)
 				}
 			}
-			p.spoil(false, nil)
+			p.Spoil(false, nil)
 			if n := tries.Load(); n != 2*votes {
 				t.Errorf("%d tries for %d votes", n, votes)
 			}
@@ -48,7 +48,7 @@ func TestSilentConnections(t *testing.T) {
 func TestVotesDoNotWaitForChecks(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	o := plain(p.address(), database)
+	o := plain(p.Address(), database)
 	o.PoolSize = 1
 	refused(t, o, nil, "a pool of 1 connections is too small, want at least 2")
 	o.PoolSize = 2
@@ -56,7 +56,7 @@ func TestVotesDoNotWaitForChecks(t *testing.T) {
 	const askedByOpen = 4
 	ready, silent := make(chan struct{}), make(chan struct{})
 	asked := 0
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		if fromClient && bytes.Contains(data, []byte("pg_is_in_recovery")) {
 			switch asked++; asked {
 			case askedByOpen:

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -59,7 +60,7 @@ ON CONFLICT (key) DO UPDATE SET slot = excluded.slot, epoch = excluded.epoch`, c
 // take much longer. The tables are locked in the order in which Advance and Merge write them. The right to update them is enough, in
 // PostgreSQL 15 as in 16, where the rights were changed (https://www.postgresql.org/docs/current/sql-lock.html).
 func (s *Store) lockVotes(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = "+milliseconds(s.timeout/20)); err != nil {
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = "+pgpool.Milliseconds(s.timeout/20)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, "LOCK TABLE attestations, blocks IN SHARE ROW EXCLUSIVE MODE")

@@ -236,9 +236,9 @@ func TestSetWithHeightsBeyondTheDatabase(t *testing.T) {
 func TestRecordedByAnotherMeanwhile(t *testing.T) {
 	database := newDatabase(t)
 	p := newProxy(t, shared.Address())
-	s, other := open(t, plain(p.address(), database)), open(t, options(database))
+	s, other := open(t, plain(p.Address(), database)), open(t, options(database))
 	claims := []slashing.Claim{{Vote: slashing.Block{Slot: 1}, KnownOnly: true}}
-	p.spoil(false, func(fromClient bool, data []byte) verdict {
+	p.Spoil(false, func(fromClient bool, data []byte) verdict {
 		if fromClient && data[0] == 'B' && bytes.Contains(data, []byte("\x00standing_")) {
 			if _, err := other.Advance(t.Context(), []slashing.Claim{{Vote: claims[0].Vote}}); err != nil {
 				t.Error(err)
@@ -247,7 +247,7 @@ func TestRecordedByAnotherMeanwhile(t *testing.T) {
 		return pass
 	})
 	outcomes, err := s.Advance(t.Context(), claims)
-	p.spoil(false, nil)
+	p.Spoil(false, nil)
 	if err != nil || !errors.Is(outcomes[0].Err, slashing.ErrOutcomeUnknown) || outcomes[0].Permits(claims[0].Vote) {
 		t.Errorf("%v, %v", outcomes, err)
 	}

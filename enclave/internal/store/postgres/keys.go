@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,7 +12,10 @@ import (
 )
 
 // Keys keeps validator keys in the table containment_keys.
-type Keys struct{ *database }
+type Keys struct {
+	*database
+	incarnations incarnations
+}
 
 var _ store.Keys = (*Keys)(nil)
 
@@ -21,7 +25,7 @@ func OpenKeys(ctx context.Context, o Options) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys %w", err)
 	}
-	return &Keys{d}, nil
+	return &Keys{database: d}, nil
 }
 
 // columns of a key, as scan reads them.
@@ -47,14 +51,9 @@ func scan(row pgx.CollectableRow) (store.Key, error) {
 	return k, err
 }
 
-// rowser is a pool or a transaction.
-type rowser interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // stored is a key, with version 0 if there is none.
-func stored(ctx context.Context, q rowser, public [48]byte) (store.Key, error) {
-	rows, err := q.Query(ctx, "SELECT "+columns+" FROM containment_keys WHERE public_key = $1", public[:])
+func stored(ctx context.Context, tx pgx.Tx, public [48]byte) (store.Key, error) {
+	rows, err := tx.Query(ctx, "SELECT "+columns+" FROM containment_keys WHERE public_key = $1", public[:])
 	if err != nil {
 		return store.Key{}, err
 	}
@@ -67,10 +66,14 @@ func stored(ctx context.Context, q rowser, public [48]byte) (store.Key, error) {
 func (k *Keys) Get(ctx context.Context, public [48]byte) (store.Key, error) {
 	ctx, cancel := k.bounded(ctx)
 	defer cancel()
-	got, err := stored(ctx, k.pool, public)
+	var got store.Key
+	err := k.read(ctx, func(tx pgx.Tx) (err error) {
+		got, err = stored(ctx, tx, public)
+		return err
+	})
 	switch {
 	case err != nil:
-		return store.Key{}, unavailable(err)
+		return store.Key{}, err
 	case got.Version == 0:
 		return store.Key{}, fmt.Errorf("%w: key %s", store.ErrNotFound, store.Short(public))
 	}
@@ -125,8 +128,8 @@ ON CONFLICT (public_key) DO UPDATE SET version = excluded.version, status = excl
 	})
 }
 
-// Load implements store.Keys. It reads page by page, so that each has its time, and none before all were read is yielded. A page may
-// be of a later moment than the one before: what changed between has a later number than the cursor. More readers would not be faster.
+// Load implements store.Keys. It reads page by page, so that each has its time, all of one moment, and yields none before all were read.
+// More readers would not be faster.
 func (k *Keys) Load(ctx context.Context, statuses []store.Status, _ int, yield func(store.Key) error) (store.Cursor, error) {
 	if err := store.CheckStatuses(statuses); err != nil {
 		return 0, err
@@ -135,78 +138,76 @@ func (k *Keys) Load(ctx context.Context, statuses []store.Status, _ int, yield f
 	for i, s := range statuses {
 		names[i] = s.String()
 	}
-	last, err := k.last(ctx)
+	var now position
+	var keys []store.Key
+	err := k.read(ctx, func(tx pgx.Tx) (err error) {
+		if now, err = k.position(ctx, tx); err != nil {
+			return err
+		}
+		for after, more := []byte{}, true; more; {
+			page, err := k.list(ctx, tx, fmt.Sprintf("WHERE status = ANY ($1) AND public_key > $2 ORDER BY public_key LIMIT %d", pageSize), names, after)
+			if err != nil {
+				return err
+			}
+			if more = len(page) == pageSize; more {
+				after = page[len(page)-1].PublicKey[:]
+			}
+			keys = append(keys, page...)
+		}
+		return nil
+	})
 	if err != nil {
 		return 0, err
-	}
-	var keys []store.Key
-	for after, more := []byte{}, true; more; {
-		page, err := k.list(ctx, fmt.Sprintf("WHERE status = ANY ($1) AND public_key > $2 ORDER BY public_key LIMIT %d", pageSize), names, after)
-		if err != nil {
-			return 0, err
-		}
-		if more = len(page) == pageSize; more {
-			after = page[len(page)-1].PublicKey[:]
-		}
-		keys = append(keys, page...)
 	}
 	for _, key := range keys {
 		if err := yield(key); err != nil {
 			return 0, err
 		}
 	}
-	return store.Cursor(last), nil
+	return now.cursor(), nil
 }
 
 // pageSize is the most keys that one call of Changes tells, and that one statement of Load reads.
 const pageSize = 1000
 
-// Changes implements store.Keys. What it lists is of a later moment than the last change's number, and so holds all up to that.
+// Changes implements store.Keys.
 func (k *Keys) Changes(ctx context.Context, after store.Cursor) ([]store.Key, store.Cursor, error) {
 	ctx, cancel := k.bounded(ctx)
 	defer cancel()
-	last, err := k.last(ctx)
-	switch {
-	case err != nil:
-		return nil, after, err
-	case uint64(after) > last: // a standby that had not heard of all became the primary, or the database was restored
-		return nil, after, fmt.Errorf("%w: change %d is not made yet, the last one is %d", store.ErrCursor, after, last)
-	case uint64(after) == last:
-		return nil, after, nil
-	}
-	keys, err := k.list(ctx, fmt.Sprintf("WHERE changed > $1 ORDER BY changed LIMIT %d", pageSize), int64(after))
-	if err != nil {
-		return nil, after, err
-	}
-	if n := len(keys); n > 0 {
-		last = max(last, keys[n-1].Changed)
-		if n == pageSize {
-			last = keys[n-1].Changed
+	var now position
+	var keys []store.Key
+	err := k.read(ctx, func(tx pgx.Tx) (err error) {
+		if now, err = k.position(ctx, tx); err != nil {
+			return err
 		}
+		if err := now.reaches(after); err != nil {
+			return err
+		}
+		from := positionOf(after).change
+		if from == now.change {
+			return nil
+		}
+		keys, err = k.list(ctx, tx, fmt.Sprintf("WHERE changed > $1 ORDER BY changed LIMIT %d", pageSize), int64(from))
+		if n := len(keys); n == pageSize {
+			now.change = min(now.change, keys[n-1].Changed)
+		}
+		return err
+	})
+	if errors.Is(err, errIncarnation) {
+		k.pool.Reset() // connections to the one before may be open yet
 	}
-	return keys, store.Cursor(last), nil
+	if err != nil {
+		return nil, after, err
+	}
+	return keys, now.cursor(), nil
 }
 
-// last is the number of the last change.
-func (k *Keys) last(ctx context.Context) (n uint64, err error) {
+func (k *Keys) list(ctx context.Context, tx pgx.Tx, where string, arguments ...any) ([]store.Key, error) {
 	ctx, cancel := k.bounded(ctx)
 	defer cancel()
-	if err := k.pool.QueryRow(ctx, "SELECT last FROM containment_keys_changes").Scan(&n); err != nil {
-		return 0, unavailable(err)
-	}
-	return n, nil
-}
-
-func (k *Keys) list(ctx context.Context, where string, arguments ...any) ([]store.Key, error) {
-	ctx, cancel := k.bounded(ctx)
-	defer cancel()
-	rows, err := k.pool.Query(ctx, "SELECT "+columns+" FROM containment_keys "+where, arguments...)
+	rows, err := tx.Query(ctx, "SELECT "+columns+" FROM containment_keys "+where, arguments...)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
-	keys, err := pgx.CollectRows(rows, scan)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return keys, nil
+	return pgx.CollectRows(rows, scan)
 }

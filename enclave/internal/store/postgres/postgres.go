@@ -3,44 +3,20 @@ package postgres
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgpool"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/pgurl"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
-// maxMessage is the most bytes that one message of the server may have: a row is an item.
-const maxMessage = 1 << 20
-
-// Options say which database is opened, and how. State and keys may be in one, also beside the tables of slashing protection.
-type Options struct {
-	// URL is postgres://user:password@host:port/database with the parameters that pgurl.Parse knows.
-	URL string
-	// CAs vouch for the server's certificate; nil are the system's.
-	CAs *x509.CertPool
-	// Dial reaches the server: address is host:port with the host as in the URL, or with network unix the path of a socket.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// ForceIPv4 has Dial called with network tcp4.
-	ForceIPv4 bool
-	// PoolSize is the most connections at once, at least 1.
-	PoolSize int
-	// Timeout bounds each call, whether the server answers or not: of Load, which has no bound, each page. It bounds a connection
-	// attempt too, and at the server each statement. Opening has openFactor times as long. Zero is refused.
-	Timeout time.Duration
-	// Password, if set, makes the password of each new connection, in place of the URL's.
-	Password func(ctx context.Context, t pgurl.Target) (string, error)
-	// CheckOnly never changes the schema: opening fails if it is not there or not current.
-	CheckOnly bool
-}
+// Options say which database is opened, and how. State and keys may be in one, also beside the tables of slashing protection. Timeout
+// also bounds each call, whether the server answers or not: of Load, which has no bound, each page. Opening has openFactor times as long.
+type Options = pgpool.Options
 
 // openFactor: who opens may wait until another replica has made the tables.
 const openFactor = 6
@@ -64,123 +40,72 @@ func open(ctx context.Context, o Options) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := configure(o, t)
+	config, err := pgpool.Configure(o, t)
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", t, err)
 	}
+	config.AfterConnect = pgpool.Bounded(o.Timeout, checkSession)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", t, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, openFactor*o.Timeout)
-	defer cancel()
-	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return agree(ctx, conn.Conn(), o.CheckOnly) })
-	if err != nil {
+	d := &database{pool, o.Timeout}
+	if err := d.prepare(ctx, o.CheckOnly); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("database %s: %w", t, unavailable(err))
 	}
-	return &database{pool, o.Timeout}, nil
+	return d, nil
 }
 
-// configure says everything about a connection itself: what pgx would take from the environment or from files is replaced.
-func configure(o Options, t pgurl.Target) (*pgxpool.Config, error) {
-	if o.Dial == nil || o.Timeout <= 0 || o.PoolSize < 1 {
-		return nil, errors.New("a dial function, a timeout and a pool of at least 1 connection must be set")
-	}
-	pool, err := pgxpool.ParseConfig("postgres://none@localhost/none?sslmode=disable")
+// prepare makes the first connection, and on it the schema.
+func (d *database) prepare(ctx context.Context, checkOnly bool) error {
+	ctx, cancel := context.WithTimeout(ctx, openFactor*d.timeout)
+	defer cancel()
+	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connection defaults: %w", err)
-	}
-	c := &pool.ConnConfig.Config
-	c.Host, c.Port, c.User, c.Password, c.Database = t.Host, t.Port, t.User, t.Password(), t.Database
-	c.TLSConfig, c.Fallbacks = tlsConfig(t, o.CAs), nil
-	c.SSLNegotiation, c.SSLCertMode, c.RequireAuth, c.KerberosSpn, c.KerberosSrvName = "postgres", "disable", "", "", ""
-	c.MinProtocolVersion, c.MaxProtocolVersion, c.ChannelBinding = "3.0", "3.0", "prefer"
-	c.ValidateConnect = nil
-	c.ConnectTimeout = o.Timeout
-	c.MaxProtocolMessageBodyLen = maxMessage
-	c.RuntimeParams = map[string]string{
-		"application_name": "containment-chamber", "client_encoding": "UTF8",
-		// A commit is on disk, here and on synchronous standbys, before it is answered.
-		"synchronous_commit": "on",
-		// A statement sees what was committed while it waited for a lock: the numbers of changes depend on it.
-		"default_transaction_isolation": "read committed",
-		"statement_timeout":             strconv.FormatInt(max(1, o.Timeout.Milliseconds()), 10),
-		// A replica whose machine vanished gives its locks back.
-		"idle_in_transaction_session_timeout": "30000",
-		"tcp_keepalives_idle":                 "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "tcp_user_timeout": "15000",
-	}
-	// Names are for Dial: in an enclave it finds them in the route table.
-	c.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
-	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if network == "tcp" && o.ForceIPv4 {
-			network = "tcp4"
-		}
-		return o.Dial(ctx, network, address)
-	}
-	pool.MaxConns, pool.MinConns, pool.MinIdleConns = int32(o.PoolSize), 0, 0
-	pool.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) (err error) {
-		if o.Password != nil {
-			c.Password, err = o.Password(ctx, t)
-		}
 		return err
 	}
-	pool.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// The pool goes on connecting when its caller has left: a silent server would keep a place in it for good.
-		ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
-		return checkSession(ctx, conn)
-	}
-	return pool, nil
+	defer pgpool.Release(conn)
+	return agree(ctx, conn.Conn(), checkOnly)
 }
 
-// tlsConfig is nil for sslmode disable.
-func tlsConfig(t pgurl.Target, cas *x509.CertPool) *tls.Config {
-	c := &tls.Config{ServerName: t.Host, RootCAs: cas, MinVersion: tls.VersionTLS12}
-	switch t.SSLMode {
-	case "disable":
-		return nil
-	case "require":
-		c.InsecureSkipVerify = true // the URL asks for encryption without knowing the server
-	case "verify-ca":
-		c.InsecureSkipVerify = true // VerifyConnection verifies all but the name, as the URL asks
-		c.VerifyConnection = func(s tls.ConnectionState) error {
-			options := x509.VerifyOptions{Roots: cas, Intermediates: x509.NewCertPool()}
-			for _, intermediate := range s.PeerCertificates[1:] { // a server that sends none was refused by the handshake
-				options.Intermediates.AddCert(intermediate)
-			}
-			_, err := s.PeerCertificates[0].Verify(options)
-			return err
-		}
-	}
-	return c
-}
-
-// checkSession refuses a server that shows what was, or forgets.
+// checkSession refuses a server that shows what was, or forgets. One that is read-only can be read.
 func checkSession(ctx context.Context, conn *pgx.Conn) error {
-	var recovering bool
-	var fsync, synchronous, isolation string
-	err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), current_setting('fsync'), current_setting('synchronous_commit'),
-current_setting('transaction_isolation')`, pgx.QueryExecModeExec).Scan(&recovering, &fsync, &synchronous, &isolation)
-	switch {
-	case err != nil:
+	s, err := pgpool.Ask(ctx, conn)
+	return refused(err, s.Refusal("keys"))
+}
+
+// checkWritable refuses a server as checkSession does, and one that takes no writes.
+func checkWritable(ctx context.Context, conn *pgx.Conn) error {
+	s, err := pgpool.Ask(ctx, conn)
+	return refused(err, s.Refusal("keys"), s.Writable())
+}
+
+// refused is the first of the errors, the refusals among them as an ErrShape.
+func refused(err error, refusals ...error) error {
+	if err != nil {
 		return err
-	case recovering:
-		return fmt.Errorf("%w: the server is a standby or still recovering; name the primary", store.ErrShape)
-	case fsync != "on":
-		return fmt.Errorf("%w: the server's fsync is %s, so that a crash loses keys; want on", store.ErrShape, fsync)
-	case synchronous != "on" || isolation != "read committed":
-		return fmt.Errorf("%w: synchronous_commit is %s and transactions are %s although we set on and read committed; is a connection pooler between?",
-			store.ErrShape, synchronous, isolation)
+	}
+	for _, refusal := range refusals {
+		if refusal != nil {
+			return fmt.Errorf("%w: %w", store.ErrShape, refusal)
+		}
 	}
 	return nil
 }
 
-// Check implements store.State and store.Keys.
+// Check implements store.State and store.Keys. It writes nothing, and asks whether it could.
 func (d *database) Check(ctx context.Context) error {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	if err := d.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error { return checkSession(ctx, conn.Conn()) }); err != nil {
+	conn, tx, err := d.begin(ctx, pgx.TxOptions{})
+	if err != nil {
+		return err
+	}
+	defer pgpool.Release(conn)
+	err = checkWritable(ctx, tx.Conn())
+	_ = tx.Rollback(ctx) // if it fails the connection is closed
+	if err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,24 +17,41 @@ import (
 
 // line leads to a server that can fall silent, without any connection being closed.
 type line struct {
-	from   atomic.Pointer[[]byte] // what holds these bytes is not sent any more, nor anything after it; nil for all that is sent
-	silent atomic.Bool
+	mu     sync.Mutex // held while the fields below are used
+	from   []byte     // what holds these bytes is not sent any more, nor anything after it; nil for all that is sent
+	silent bool
 }
 
 // silence has the server fall silent when something with these bytes would be sent.
 func (l *line) silence(from string) {
-	sought := []byte(from)
-	l.from.Store(&sought)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from = []byte(from)
 }
 
 // restore has new connections work again; those that fell silent stay so for whoever waits for an answer.
 func (l *line) restore() {
-	l.from.Store(nil)
-	l.silent.Store(false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.from, l.silent = nil, false
+}
+
+// lost says whether b is.
+func (l *line) lost(b []byte) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silent = l.silent || l.from != nil && bytes.Contains(b, l.from)
+	return l.silent
+}
+
+func (l *line) isSilent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.silent
 }
 
 func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if l.silent.Load() { // as the one that would cancel a statement
+	if l.isSilent() { // as the one that would cancel a statement
 		return nil, errors.New("silent")
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
@@ -48,10 +65,7 @@ type end struct {
 }
 
 func (e end) Write(b []byte) (int, error) {
-	if from := e.line.from.Load(); from != nil && bytes.Contains(b, *from) {
-		e.line.silent.Store(true)
-	}
-	if e.line.silent.Load() {
+	if e.line.lost(b) {
 		if bytes.HasSuffix(b, []byte("X\x00\x00\x00\x04")) { // pgx hangs up, and would wait 15 seconds for the server to do so
 			e.Close()
 		}
@@ -145,7 +159,7 @@ func TestSilentServer(t *testing.T) {
 			} else {
 				err = tc.state(ctx, s)
 			}
-			if !l.silent.Load() {
+			if !l.isSilent() {
 				t.Fatal("the server never fell silent")
 			}
 			if !errors.Is(err, tc.want) || ctx.Err() != nil {
@@ -168,43 +182,4 @@ func TestSilentOpen(t *testing.T) {
 	if _, err := postgres.OpenKeys(ctx, o); !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
 		t.Errorf("%v (%v)", err, ctx.Err())
 	}
-}
-
-// TestLoadPages: a load of several pages has every key once, and one that stops between two pages yields none.
-func TestLoadPages(t *testing.T) {
-	l, o := lined(t)
-	k := openKeys(t, o)
-	defer k.Close()
-	const keys = 2000 // two whole pages, and one that is empty
-	err := shared.Exec(t.Context(), o.URL[strings.LastIndex(o.URL, "/")+1:strings.LastIndex(o.URL, "?")],
-		`INSERT INTO containment_keys SELECT decode(lpad(to_hex(n), 96, '0'), 'hex'), 1, CASE n % 2 WHEN 0 THEN 'active' ELSE 'inactive' END, n, '', 0, 0
-FROM generate_series(1, 2000) AS n`, `UPDATE containment_keys_changes SET last = 2000`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[[48]byte]int{}
-	load := func(ctx context.Context, statuses ...store.Status) (store.Cursor, error) {
-		clear(seen)
-		return k.Load(ctx, statuses, 1, func(key store.Key) error {
-			seen[key.PublicKey]++
-			return nil
-		})
-	}
-	if cursor, err := load(t.Context(), store.Active, store.Inactive); err != nil || cursor != keys || len(seen) != keys {
-		t.Errorf("%d keys, cursor %d, %v", len(seen), cursor, err)
-	}
-	for public, n := range seen {
-		if n != 1 {
-			t.Errorf("key %x was yielded %d times", public, n)
-		}
-	}
-	if _, err := load(t.Context(), store.Inactive); err != nil || len(seen) != keys/2 {
-		t.Errorf("%d inactive keys, %v", len(seen), err)
-	}
-	ctx := patient(t)
-	l.silence(string(append(make([]byte, 46), 1000>>8, 1000&0xff))) // the last key of the first page
-	if _, err := load(ctx, store.Active, store.Inactive); !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil || len(seen) > 0 {
-		t.Errorf("%d keys of a load that did not end, %v (%v)", len(seen), err, ctx.Err())
-	}
-	l.restore()
 }

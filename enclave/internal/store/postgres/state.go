@@ -30,10 +30,14 @@ func (s *State) Get(ctx context.Context, name string) (store.Item, error) {
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	i, err := storedState(ctx, s.pool, name)
+	var i store.Item
+	err := s.read(ctx, func(tx pgx.Tx) (err error) {
+		i, err = storedState(ctx, tx, name)
+		return err
+	})
 	switch {
 	case err != nil:
-		return store.Item{}, unavailable(err)
+		return store.Item{}, err
 	case i.Version == 0:
 		return store.Item{}, fmt.Errorf("%w: item %s", store.ErrNotFound, name)
 	}
@@ -100,17 +104,17 @@ func (s *State) Delete(ctx context.Context, name string, version uint64) error {
 	})
 }
 
-// List implements store.State: one statement sees one moment.
-func (s *State) List(ctx context.Context) ([]store.Listed, error) {
+// List implements store.State.
+func (s *State) List(ctx context.Context) (all []store.Listed, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, "SELECT name, version FROM containment_state ORDER BY name")
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[store.Listed])
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return all, nil
+	err = s.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "SELECT name, version FROM containment_state ORDER BY name")
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[store.Listed])
+		return err
+	})
+	return all, err
 }

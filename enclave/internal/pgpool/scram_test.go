@@ -1,4 +1,4 @@
-package postgres_test
+package pgpool_test
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/postgres/postgrestest"
 )
 
@@ -34,7 +33,7 @@ func (c *curious) serve() {
 	}
 }
 
-// TestSCRAM: a server that does not know the password is not told it, if the store insists, and one that knows it is taken.
+// TestSCRAM: a server that does not know the password is not told it, if the options insist, and one that knows it is taken.
 func TestSCRAM(t *testing.T) {
 	for _, insists := range []bool{true, false} {
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -44,10 +43,9 @@ func TestSCRAM(t *testing.T) {
 		c := &curious{Listener: l}
 		var serving sync.WaitGroup
 		serving.Go(c.serve)
-		o := plain(l.Addr().String(), "slashing")
-		o.SCRAM = insists
-		if s, err := postgres.Open(t.Context(), o); err == nil {
-			_ = s.Close()
+		o := options("")
+		o.URL, o.SCRAM = shared.PlainURL(l.Addr().String(), "d"), insists
+		if _, err := ask(t, o); err == nil {
 			t.Error("a server that is none was taken")
 		}
 		_ = l.Close()
@@ -58,9 +56,11 @@ func TestSCRAM(t *testing.T) {
 	}
 	o := options(newDatabase(t))
 	o.SCRAM = true
-	s, err := postgres.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
+	if _, err := ask(t, o); err != nil {
+		t.Error(err)
 	}
-	_ = s.Close()
+	o.URL = shared.PlainURL(shared.Address(), newDatabase(t))
+	if _, err := ask(t, o); err == nil {
+		t.Error("a connection was taken to which a proof cannot be bound")
+	}
 }

@@ -1,4 +1,4 @@
-package postgres
+package pgpool
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// errAbandoned is a commit that a synchronous standby may lack. After a failover to it the vote would be gone.
+// errAbandoned is a commit that a synchronous standby may lack. After a failover to it what was committed would be gone.
 var errAbandoned = errors.New("the server stopped waiting for its synchronous standby, which may lack what was committed")
 
 // abandonedMark is the place of an abandoned wait among a connection's data.
@@ -23,8 +23,10 @@ func observe(conn *pgconn.PgConn, n *pgconn.Notice) {
 	}
 }
 
-// abandoned returns errAbandoned if a commit on the connection was since it was last asked, and nil else.
-func abandoned(conn *pgx.Conn) error {
+// Abandoned is to be asked after each commit that the server reports done. It returns an error if a commit on the connection, which a
+// pool of Configure made, was not waited for until the synchronous standby had it, since it was last asked; and nil else. Whether the
+// transaction outlives a failover is then unknown.
+func Abandoned(conn *pgx.Conn) error {
 	data := conn.PgConn().CustomData()
 	if data[abandonedMark] == nil {
 		return nil
