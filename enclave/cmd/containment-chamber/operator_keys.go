@@ -26,7 +26,7 @@ func newOperatorKeyChanges() (all []*cobra.Command) {
 		{
 			use: "deactivate-keys", short: "Have stored keys sign nothing any more, on every replica", method: http.MethodPatch, status: "inactive",
 			long: "Have the stored keys of a file sign nothing any more: on this replica at once, on the others with their next refresh\n" +
-				"of keys. They stay stored.",
+				"of keys. They stay stored. A key that signs on here is named, with the reason: nobody else may sign with it yet.",
 		},
 		{
 			use: "activate-keys", short: "Have stored keys sign that were deactivated", method: http.MethodPatch, status: "active",
@@ -36,7 +36,7 @@ func newOperatorKeyChanges() (all []*cobra.Command) {
 		{
 			use: "delete-keys", short: "Delete stored keys, also damaged ones", method: http.MethodDelete,
 			long: "Delete the stored keys of a file, also those that are damaged and so keep a rotation of the master key from its end.\n" +
-				"The slashing record stays.",
+				"The slashing record stays. A key that signs on here, from a file, is named: nobody else may sign with it yet.",
 			question: "Keys of which there is no backup are lost.",
 		},
 	} {
@@ -139,5 +139,5 @@ func (c *changedKeys) failed() error {
 	if len(c.Errors)+len(c.NotFound) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d keys were not changed", len(c.Errors)+len(c.NotFound))
+	return fmt.Errorf("%d keys were not changed, or do not sign here as they are stored now", len(c.Errors)+len(c.NotFound))
 }

@@ -47,7 +47,8 @@ type Importer interface {
 }
 
 // Changer changes keys that are stored. It may be called by more than one request at once. Both calls return store.ErrNotFound for a key
-// that is not stored, and are durable when they return nil; this process signs with the key then, or does not, accordingly.
+// that is not stored, and are durable when they return nil; this process signs with the key then, or does not, accordingly. If the change is
+// stored, and the process does not sign by it, the error says so.
 type Changer interface {
 	// SetStatus makes a key active or inactive.
 	SetStatus(ctx context.Context, public bls.PublicKey, status store.Status) error

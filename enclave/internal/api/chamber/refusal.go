@@ -31,6 +31,7 @@ var rows = []struct { //nolint:gochecknoglobals // a table that does not change
 	{store.ErrOutcomeUnknown, http.StatusServiceUnavailable},
 	{chamber.ErrUnfinished, http.StatusConflict},
 	{chamber.ErrInvalid, http.StatusBadRequest},
+	{store.ErrInvalid, http.StatusBadRequest},
 	{chamber.ErrPinned, http.StatusForbidden},
 	{chamber.ErrNotApproved, http.StatusForbidden},
 	{chamber.ErrInitialized, http.StatusConflict},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"iter"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
@@ -15,7 +14,7 @@ const sectionKeys = "keys"
 
 // Table is what a backup asks of the stored keys. [stored.Source] says what the calls mean.
 type Table interface {
-	Export(ctx context.Context) iter.Seq2[store.Key, error]
+	Export(ctx context.Context) (items []store.Key, leftOut int, err error)
 	Restore(ctx context.Context, item store.Key) error
 }
 
@@ -24,11 +23,12 @@ func StoredKeys(t Table) chamber.Section {
 	return chamber.Section{
 		Name: sectionKeys,
 		Backup: func(ctx context.Context, put func(chamber.Record) error) error {
-			for item, err := range t.Export(ctx) {
-				if err == nil {
-					err = put(chamber.Record{Name: hex.EncodeToString(item.PublicKey[:]), Version: item.Version, Status: item.Status.String(), Body: item.Body})
-				}
-				if err != nil {
+			items, _, err := t.Export(ctx) // what it leaves out is in the log: the file has no place for it
+			if err != nil {
+				return err
+			}
+			for _, item := range items {
+				if err := put(chamber.Record{Name: hex.EncodeToString(item.PublicKey[:]), Version: item.Version, Status: item.Status.String(), Body: item.Body}); err != nil {
 					return err
 				}
 			}

@@ -4,32 +4,43 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"iter"
 	"slices"
+
+	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
-// Export yields all items as they are stored, sealed, in the order of their public keys; deleted ones are left out. An error is the last
-// that it yields.
-func (s *Source) Export(ctx context.Context) iter.Seq2[store.Key, error] {
-	return func(yield func(store.Key, error) bool) {
-		var items []store.Key
-		_, err := s.o.Keys.Load(ctx, both(), s.o.Readers, func(item store.Key) error {
+// Export returns all items as they are stored, sealed, in the order of their public keys; deleted ones are left out. What Restore refuses
+// is left out too, since one such item would keep the others from being restored: leftOut counts it, the log names some, and what cannot be a
+// key is Unusable from then on.
+func (s *Source) Export(ctx context.Context) (items []store.Key, leftOut int, err error) {
+	var refused []error // the first ones
+	var empty []store.Key
+	_, err = s.o.Keys.Load(ctx, both(), s.o.Readers, func(item store.Key) error {
+		err := restorable(item)
+		if err == nil {
 			items = append(items, item)
 			return nil
-		})
-		if err != nil {
-			yield(store.Key{}, fmt.Errorf("export stored keys: %w", err))
-			return
 		}
-		slices.SortFunc(items, func(a, b store.Key) int { return bytes.Compare(a.PublicKey[:], b.PublicKey[:]) })
-		for _, item := range items {
-			if !yield(item, nil) {
-				return
-			}
+		leftOut++
+		if len(refused) < maxNamed {
+			refused = append(refused, fmt.Errorf("key %s: %w", store.Short(item.PublicKey), err))
 		}
+		if len(item.Body) == 0 {
+			empty = append(empty, item)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("export stored keys: %w", err)
 	}
+	if leftOut > 0 {
+		s.o.Log.Error("stored keys are left out of a backup, which could not be restored with them", zap.Int("left_out", leftOut), zap.Errors("keys", refused))
+	}
+	_ = s.follow(ctx, empty) // the next refresh tells why not
+	slices.SortFunc(items, func(a, b store.Key) int { return bytes.Compare(a.PublicKey[:], b.PublicKey[:]) })
+	return items, leftOut, nil
 }
 
 // maxRestored is the highest version that Restore puts back: it takes as many writes.
@@ -45,12 +56,20 @@ func (s *Source) Restore(ctx context.Context, item store.Key) error {
 	return nil
 }
 
-func (s *Source) restore(ctx context.Context, item store.Key) error {
+// restorable returns an ErrInvalid for an item that Restore refuses whatever is stored.
+func restorable(item store.Key) error {
 	if err := item.Check(); err != nil {
 		return err
 	}
 	if item.Version > maxRestored || len(item.Body) == 0 {
-		return fmt.Errorf("%w: %d bytes, want at least 1, and at most version %d", store.ErrInvalid, len(item.Body), maxRestored)
+		return fmt.Errorf("%w: version %d of %d bytes, want at least 1 byte, and at most version %d", store.ErrInvalid, item.Version, len(item.Body), maxRestored)
+	}
+	return nil
+}
+
+func (s *Source) restore(ctx context.Context, item store.Key) error {
+	if err := restorable(item); err != nil {
+		return err
 	}
 	there, err := s.stored(ctx, item.PublicKey)
 	if err != nil {

@@ -1,10 +1,10 @@
 package stored_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,13 +15,11 @@ import (
 )
 
 // exported are all items of a replica.
-func exported(t *testing.T, r *replica) (items []store.Key) {
+func exported(t *testing.T, r *replica) []store.Key {
 	t.Helper()
-	for item, err := range r.Export(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		items = append(items, item)
+	items, leftOut, err := r.Export(t.Context())
+	if err != nil || leftOut != 0 {
+		t.Fatalf("%d are left out, %v", leftOut, err)
 	}
 	return items
 }
@@ -130,20 +128,50 @@ func TestExportFails(t *testing.T) {
 	table := &hostile{Keys: new(storetest.Keys)}
 	r := newReplica(t, table, newSealer(t))
 	mustImport(t, r, activeKeys(t, 0, 3))
-	for _, err := range r.Export(t.Context()) { // who stops early is not called again
-		if err != nil {
+	table.set(func(h *hostile) { h.fault = fmt.Errorf("%w: nobody answers", store.ErrUnavailable) })
+	if items, leftOut, err := r.Export(t.Context()); !errors.Is(err, store.ErrUnavailable) || items != nil || leftOut != 0 {
+		t.Errorf("%+v, %d, %v", items, leftOut, err)
+	}
+}
+
+// TestExportLeavesOut: one item that cannot be restored keeps no other from it, and is told.
+func TestExportLeavesOut(t *testing.T) {
+	table, chamber := &hostile{Keys: new(storetest.Keys)}, newSealer(t)
+	r := newReplica(t, table, chamber)
+	mustImport(t, r, activeKeys(t, 0, 3))
+	high := get(t, table, public(t, 0))
+	high.Version = 1001
+	table.forge(high)
+	for n := 10; n < 21; n++ {
+		if err := table.Put(t.Context(), store.Key{PublicKey: public(t, n), Version: 1, Status: store.Inactive}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.load(t)
+	r.logs.TakeAll()
+	items, leftOut, err := r.Export(t.Context())
+	if err != nil || leftOut != 12 || len(items) != 2 {
+		t.Fatalf("%d items, %d are left out, %v", len(items), leftOut, err)
+	}
+	lines := r.logs.FilterMessageSnippet("left out of a backup").All()
+	if len(lines) != 1 || lines[0].ContextMap()["left_out"] != int64(12) {
+		t.Fatalf("logged %+v", lines)
+	}
+	named, ok := lines[0].ContextMap()["keys"].([]any)
+	if text := fmt.Sprint(named...); !ok || len(named) != 10 || !strings.Contains(text, "0 bytes") {
+		t.Errorf("%d are named: %s", len(named), text)
+	}
+	if n := r.Status().Unusable; n != 12 { // eleven without a body, and the one that was forged
+		t.Errorf("%d are unusable", n)
+	}
+	to := newReplica(t, new(storetest.Keys), chamber)
+	for _, item := range items {
+		if err := to.Restore(t.Context(), item); err != nil {
 			t.Error(err)
 		}
-		break
 	}
-	table.set(func(h *hostile) { h.fault = fmt.Errorf("%w: nobody answers", store.ErrUnavailable) })
-	n := 0
-	for item, err := range r.Export(context.Background()) {
-		if n++; !errors.Is(err, store.ErrUnavailable) || item.Version != 0 {
-			t.Errorf("%+v, %v", item, err)
-		}
-	}
-	if n != 1 {
-		t.Errorf("%d items", n)
+	to.load(t)
+	if got := loadedOf(t, to, 3); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("%v sign", got)
 	}
 }

@@ -112,6 +112,11 @@ func (s *Source) withItem(item store.Key, f func(payload []byte, key *bls.Secret
 	})
 }
 
+// opens returns nil for an authentic item, and else why it is none.
+func (s *Source) opens(item store.Key) error {
+	return s.withItem(item, func([]byte, *bls.SecretKey) (keep bool, err error) { return false, nil })
+}
+
 // openItem makes the key of an item. The caller wipes it unless the keystore takes it.
 func (s *Source) openItem(item store.Key) (key *keystore.Key, err error) {
 	err = s.withItem(item, func(_ []byte, made *bls.SecretKey) (keep bool, err error) {

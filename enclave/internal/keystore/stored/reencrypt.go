@@ -14,7 +14,7 @@ import (
 // both are the statuses of items that have a body.
 func both() []store.Status { return []store.Status{store.Active, store.Inactive} }
 
-// maxNamed is how many keys an error names.
+// maxNamed is how many keys an error or a line of the log names.
 const maxNamed = 10
 
 // Reencrypt seals all items of another master key with the one of now, and returns how many are left, as far as is known. It may be called

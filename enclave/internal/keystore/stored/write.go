@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap/zapcore"
-
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
@@ -66,14 +64,14 @@ func (s *Source) Import(ctx context.Context, keys []Key) []Result {
 			written = append(written, items[i])
 		}
 	}
-	_ = s.takeWritten(ctx, written) // they are stored: the next refresh has them
+	_ = s.follow(ctx, written) // they are stored: the next refresh has them
 	return results
 }
 
 func (s *Source) importKey(ctx context.Context, key Key) (store.Key, error) {
 	return s.change(ctx, key.Secret.PublicKey(), func(before store.Key) (store.Key, error) {
 		if before.Version > 0 && before.Status != store.Deleted {
-			if err := s.withItem(before, func([]byte, *bls.SecretKey) (bool, error) { return false, nil }); err != nil {
+			if err := s.opens(before); err != nil {
 				return store.Key{}, fmt.Errorf("an item is stored that is of no use; delete it first: %w", err)
 			}
 			return store.Key{}, errStored
@@ -92,7 +90,8 @@ func (s *Source) importKey(ctx context.Context, key Key) (store.Key, error) {
 }
 
 // SetStatus makes a stored key active or inactive. It returns store.ErrNotFound for one that is not stored. When it returns nil, this
-// process signs with the key, or does not, accordingly; others follow.
+// process signs with the key, or does not, accordingly, as soon as the source is loaded; others follow. A SignsError is that of a key that is
+// stored as inactive; other errors of changes that are stored say so too.
 func (s *Source) SetStatus(ctx context.Context, public bls.PublicKey, status store.Status) error {
 	errSame := errors.New("it is so already")
 	item, err := s.change(ctx, public, func(before store.Key) (store.Key, error) {
@@ -105,7 +104,7 @@ func (s *Source) SetStatus(ctx context.Context, public bls.PublicKey, status sto
 		return s.reseal(before, status)
 	})
 	if err == nil || errors.Is(err, errSame) {
-		err = s.takeWritten(ctx, []store.Key{item})
+		err = s.settle(ctx, item)
 	}
 	if err != nil {
 		return fmt.Errorf("make key %s %v: %w", public.Short(), status, err)
@@ -114,11 +113,12 @@ func (s *Source) SetStatus(ctx context.Context, public bls.PublicKey, status sto
 }
 
 // Delete deletes a stored key, also one that cannot be opened. It returns store.ErrNotFound for one that is not stored. When it returns
-// nil, this process does not sign with it any more; others follow.
+// nil, this process does not sign with it any more; others follow. A SignsError is that of a key that is deleted, and that this process
+// signs with nevertheless.
 func (s *Source) Delete(ctx context.Context, public bls.PublicKey) error {
 	item, err := s.deleteKey(ctx, public)
 	if err == nil {
-		err = s.takeWritten(ctx, []store.Key{item})
+		err = s.settle(ctx, item)
 	}
 	if err != nil {
 		return fmt.Errorf("delete key %s: %w", public.Short(), err)
@@ -214,16 +214,21 @@ func (s *Source) keepCurrent(ctx context.Context, written store.Key) (store.Key,
 const attempts = 16
 
 // attempt calls do with the stored item, and again as long as it returns an ErrConflict. What this process has seen is not written over
-// with something that follows from an older item.
+// with something that follows from an older item; one that grew old while it was read is read again.
 func (s *Source) attempt(ctx context.Context, public [48]byte, do func(before store.Key) (store.Key, error)) (item store.Key, err error) {
 	for range attempts {
+		seen := s.sightOf(public)
 		before, err := s.stored(ctx, public)
 		if err != nil {
 			return store.Key{}, err
 		}
 		s.mu.Lock()
 		err = s.book.admits(before)
+		later := s.book.seen[public] != seen
 		s.mu.Unlock()
+		if err != nil && later {
+			continue
+		}
 		if err != nil {
 			return store.Key{}, err
 		}
@@ -247,16 +252,4 @@ func (*Source) certain(write func() error) error {
 		}
 	}
 	return doubt
-}
-
-// takeWritten takes what this process has written, unless the source is dropped.
-func (s *Source) takeWritten(ctx context.Context, items []store.Key) error {
-	if len(items) == 0 {
-		return nil
-	}
-	err := s.during(ctx, func(ctx context.Context) error { return s.take(ctx, items, zapcore.InfoLevel) })
-	if errors.Is(err, ErrSealed) {
-		return nil
-	}
-	return err
 }
