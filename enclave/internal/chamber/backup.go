@@ -11,6 +11,8 @@ import (
 	"hash"
 	"io"
 
+	"go.uber.org/zap"
+
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -61,7 +63,8 @@ type Section struct {
 	Restore func(ctx context.Context, r Record) error
 }
 
-// Backup writes all of the signer state, and other sections, as ciphertext. The file is whole only if it returns nil.
+// Backup writes the manifest, the items that it names, and other sections, as ciphertext. What else stands in the signer state is left out. The
+// file is whole only if it returns nil.
 func (c *Chamber) Backup(ctx context.Context, w io.Writer, others ...Section) error {
 	if err := c.backup(ctx, w, others); err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -97,58 +100,58 @@ func (c *Chamber) backup(ctx context.Context, w io.Writer, others []Section) err
 	if err != nil {
 		return err
 	}
-	if after.Chamber != m.Chamber || after.rotating() != m.rotating() {
+	if after.m.Chamber != m.Chamber || after.m.rotating() != m.rotating() {
 		return errors.New("a rotation of the master key began or ended meanwhile, so that not all of it could be opened: try again")
 	}
 	return out.end()
 }
 
 // current reads the manifest.
-func (c *Chamber) current(ctx context.Context) (*manifest, error) {
+func (c *Chamber) current(ctx context.Context) (stored, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, err := c.read(ctx)
 	if err == nil && s.m == nil {
 		err = ErrUninitialized
 	}
-	return s.m, err
+	return s, err
 }
 
-// collect reads the whole signer state, with the manifest as the last record.
+// collect reads the items that the manifest names, and the manifest as the last record. What else stands in the signer state is not the
+// chamber's: whoever can write there could plant an item that a restore refuses, and with it the whole file. One that is named and is missing
+// or damaged is left out, and named in the log: who restores that has all keys frozen.
 func (c *Chamber) collect(ctx context.Context) (*manifest, []Record, error) {
 	for range attempts {
-		m, err := c.current(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		listed, err := c.o.State.List(ctx)
+		s, err := c.current(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		var records []Record
-		for _, l := range append(listed, store.Listed{Name: manifestName}) {
-			if l.Name == manifestName && l.Version != 0 {
+		var missing []string
+		for _, i := range s.m.Items {
+			item, err := c.getContent(ctx, i)
+			switch {
+			case errors.Is(err, store.ErrNotFound), errors.Is(err, ErrCorrupt):
+				missing = append(missing, fmt.Sprintf("%s: %v", i.Name, err))
 				continue
-			}
-			item, err := c.o.State.Get(ctx, l.Name)
-			if errors.Is(err, store.ErrNotFound) {
-				continue // removed since; if it is needed the manifest has changed too
-			}
-			if err != nil {
-				return nil, nil, err
+			case err != nil:
+				return nil, nil, fmt.Errorf("item %s: %w", i.Name, err)
 			}
 			records = append(records, Record{Section: stateSection, Name: item.Name, Version: item.Version, Body: item.Body})
 		}
-		if len(records) == 0 {
+		last, err := c.getItem(ctx, manifestName)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
 			return nil, nil, fmt.Errorf("%w: there is no manifest any more", ErrRolledBack)
+		case err != nil:
+			return nil, nil, fmt.Errorf("read the signer state: %w", err)
+		case sha256.Sum256(last.Body) != s.sum:
+			continue // what was missing may have been removed
 		}
-		last, err := parseManifest(records[len(records)-1].Body)
-		if err != nil {
-			return nil, nil, err
+		if len(missing) > 0 {
+			c.o.Log.Error("items of the signer state are missing or damaged, and not in the backup", zap.Strings("items", missing))
 		}
-		if last.Version == m.Version {
-			return m, records, nil
-		}
+		return s.m, append(records, Record{Section: stateSection, Name: last.Name, Version: last.Version, Body: last.Body}), nil
 	}
 	return nil, nil, errors.New("the signer state changes all the time: try again")
 }

@@ -57,7 +57,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if listed, _ := w.state.List(t.Context()); err == nil || len(listed) != 0 || len(restored) != 0 {
 		t.Errorf("it was not confirmed: %v, %v, %v", err, listed, restored)
 	}
-	if seen.Chamber != r.ChamberID || seen.Version != 3 || seen.Records["keys"] != 1 || seen.Records["state"] != 3 {
+	if seen.Chamber != r.ChamberID || seen.Version != 3 || seen.Records["keys"] != 1 || seen.Records["state"] != 2 {
 		t.Errorf("shown %+v", seen)
 	}
 	if err := n.Restore(t.Context(), bytes.NewReader(file.Bytes()), yes, keysSection(restored)); err != nil {
@@ -70,8 +70,8 @@ func TestBackupAndRestore(t *testing.T) {
 	if diff := cmp.Diff(keys, restored); diff != "" {
 		t.Errorf("keys, -want +got:\n%s", diff)
 	}
-	if item, err := w.state.Get(t.Context(), "other/a"); err != nil || item.Version != 2 || string(item.Body) != "y" {
-		t.Errorf("%+v, %v", item, err)
+	if item, err := w.state.Get(t.Context(), "other/a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what no manifest names was restored: %+v, %v", item, err)
 	}
 	if err := n.Unfreeze(t.Context(), nil); err != nil {
 		t.Errorf("it does not go on: %v", err)

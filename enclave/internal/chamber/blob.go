@@ -23,7 +23,7 @@ const (
 // Seal seals an item for this chamber, with AES-256-GCM under a key of its kind, bound to chamber, kind, name and version. It returns
 // ErrSealed, or ErrStale if the signer state was not read for a while: a rotation of the master key waits for those who seal.
 func (c *Chamber) Seal(kind, name string, version uint64, plaintext []byte) ([]byte, error) {
-	v := c.view.Load()
+	v := c.outside()
 	if v.keys == nil {
 		return nil, fmt.Errorf("seal %s %s: %w", kind, name, v.errSealed())
 	}
@@ -43,7 +43,7 @@ func (c *Chamber) Seal(kind, name string, version uint64, plaintext []byte) ([]b
 // Open opens what Seal sealed with the same kind, name and version. The caller wipes what it gets. It returns ErrSealed, ErrForeign,
 // ErrNewer or ErrCorrupt.
 func (c *Chamber) Open(kind, name string, version uint64, blob []byte) (secret.Bytes, error) {
-	plaintext, err := c.view.Load().open(kind, name, version, blob)
+	plaintext, err := c.outside().open(kind, name, version, blob)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("open %s %s: %w", kind, name, err)
 	}
@@ -53,7 +53,7 @@ func (c *Chamber) Open(kind, name string, version uint64, blob []byte) (secret.B
 // Current says whether a blob is sealed with the master key of now, and not with one that is being replaced.
 func (c *Chamber) Current(blob []byte) bool {
 	id, err := blobID(blob)
-	v := c.view.Load()
+	v := c.outside()
 	return err == nil && v.keys != nil && id == v.keys.now.id
 }
 

@@ -75,13 +75,20 @@ type Chamber struct {
 	health  health
 	kick    chan struct{} // asks for a check of the shares
 
-	turn atomic.Pointer[chan struct{}] // is closed, and replaced, when the state or the key in memory changes
 	view atomic.Pointer[view]          // what is known, replaced whole while mu is held, read by all
+	turn atomic.Pointer[chan struct{}] // is closed, and replaced, when what is told changes
+
+	telling sync.Mutex // held while told is replaced, and what follows from it
+	told    told       // what others were told last
+
+	sealing atomic.Int32 // operators' seals that are being recorded: until that is done, outside hides the keys
 
 	unsealing sync.Mutex // held for a whole Unseal
 
-	freezing sync.Mutex             // held while here is replaced
-	here     atomic.Pointer[frozen] // what is frozen on this replica alone, nil if nothing
+	freezing sync.Mutex             // held while lost, pending and here are replaced
+	lost     *frozen                // what could not be recorded
+	pending  []*frozen              // what is being recorded
+	here     atomic.Pointer[frozen] // both: what is frozen on this replica alone, nil if nothing
 
 	mu       sync.Mutex // held while the signer state is read or written: what is on view is never older than what was read before
 	seen     stored     // the newest manifest that was authentic
@@ -151,7 +158,8 @@ func New(o Options) (*Chamber, error) {
 	c.tried.pause = newPause()
 	c.view.Store(&view{})
 	c.turn.Store(new(make(chan struct{})))
-	c.metrics.state(c.view.Load().state())
+	c.told = told{state: c.view.Load().state()}
+	c.metrics.state(c.told.state)
 	return c, nil
 }
 
@@ -166,14 +174,7 @@ func checkPin(id string) error {
 func (c *Chamber) show(next *view) {
 	before := c.view.Swap(next)
 	before.keys.wipeExcept(next.keys)
-	c.metrics.state(next.state())
-	if before.state() != next.state() || before.unsealed() != next.unsealed() {
-		close(*c.turn.Swap(new(make(chan struct{}))))
-	}
-	if before.state() != next.state() {
-		c.o.Log.Info("chamber state changed", zap.Stringer("from", before.state()), zap.Stringer("to", next.state()),
-			zap.String("chamber", next.id()), zap.String("reason", next.reason()))
-	}
+	c.tell()
 	if next.keys != nil && (before.keys == nil || !sameShares(before.m, next.m)) {
 		c.health.forget(next.m)
 		c.metrics.shares.Reset()
@@ -189,6 +190,30 @@ func (c *Chamber) show(next *view) {
 	case before.keys != nil && next.keys == nil && !c.stopped:
 		c.audit("sealed", next)
 		c.metrics.seals.Inc()
+	}
+}
+
+// told is what others are told of when it changes.
+type told struct {
+	state State
+	key   string // id of the master key, "" if it may not be used
+}
+
+// tell has metrics, log, and those who wait for a change follow what may be seen now. It waits for no store: an operator's seal is told before
+// it is recorded.
+func (c *Chamber) tell() {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	v, before := c.outside(), c.told
+	c.told = told{v.state(), v.unsealed()}
+	if c.told == before {
+		return
+	}
+	c.metrics.state(c.told.state)
+	close(*c.turn.Swap(new(make(chan struct{}))))
+	if c.told.state != before.state {
+		c.o.Log.Info("chamber state changed", zap.Stringer("from", before.state), zap.Stringer("to", c.told.state),
+			zap.String("chamber", v.id()), zap.String("reason", v.reason()))
 	}
 }
 

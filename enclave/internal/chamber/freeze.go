@@ -19,6 +19,8 @@ const (
 	keysPerItem = 6000
 	// MaxFrozen is how many keys can be frozen one by one.
 	MaxFrozen = 100_000
+	// maxItems is how many items all of them take.
+	maxItems = (MaxFrozen + keysPerItem - 1) / keysPerItem
 )
 
 // frozen is what must not sign. It does not change.
@@ -208,16 +210,30 @@ func (c *Chamber) tryItems(ctx context.Context, v *view) {
 	c.show(&now)
 }
 
-// readContent reads an item that the manifest names, public keys in a row.
-func (c *Chamber) readContent(ctx context.Context, keys *keyring, i content) (list []byte, err error) {
+// getItem reads an item.
+func (c *Chamber) getItem(ctx context.Context, name string) (store.Item, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	item, err := c.o.State.Get(ctx, i.Name)
+	return c.o.State.Get(ctx, name)
+}
+
+// getContent reads an item that a manifest names. It returns ErrCorrupt for any other under that name.
+func (c *Chamber) getContent(ctx context.Context, i content) (store.Item, error) {
+	item, err := c.getItem(ctx, i.Name)
 	if err != nil {
-		return nil, err
+		return store.Item{}, err
 	}
 	if sum := sha256.Sum256(item.Body); item.Version != i.Version || !bytes.Equal(sum[:], i.SHA256) {
-		return nil, fmt.Errorf("%w: version %d and hash are not those that the manifest names", ErrCorrupt, item.Version)
+		return store.Item{}, fmt.Errorf("%w: version %d and hash are not those that the manifest names", ErrCorrupt, item.Version)
+	}
+	return item, nil
+}
+
+// readContent reads an item that the manifest names, public keys in a row.
+func (c *Chamber) readContent(ctx context.Context, keys *keyring, i content) (list []byte, err error) {
+	item, err := c.getContent(ctx, i)
+	if err != nil {
+		return nil, err
 	}
 	plain, err := keys.open(i.Kind, i.Name, i.Version, item.Body)
 	if err != nil {

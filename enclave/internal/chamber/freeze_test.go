@@ -111,13 +111,13 @@ func TestFrozenIsTrueWhenUnknown(t *testing.T) {
 			if !cold.Frozen(key(1)) || !cold.Frozen(key(2)) {
 				t.Error("keys may sign")
 			}
-			if err := cold.Ready(); err == nil || !strings.Contains(err.Error(), name) || len(cold.Status().MissingItems) != 1 {
+			if err := cold.Ready(); err == nil || !strings.Contains(err.Error(), "all keys are frozen: ["+name) || len(cold.Status().MissingItems) != 1 {
 				t.Errorf("Ready: %v", err)
 			}
 			wantErr(t, "another one", cold.Freeze(t.Context(), [][48]byte{key(3)}), ErrCorrupt, name)
 
 			c.tryItems(t.Context(), c.view.Load())
-			if err := c.Ready(); err == nil || !strings.Contains(err.Error(), name) {
+			if err := c.Ready(); err == nil || !strings.Contains(err.Error(), "the keys stay frozen that they named when they were last read: ["+name) {
 				t.Errorf("the running one is ready: %v", err)
 			}
 			if !c.Frozen(key(1)) || c.Frozen(key(2)) {

@@ -129,6 +129,8 @@ func (m *manifest) check() error {
 		return fmt.Errorf("slashing store %.40q", m.SlashingStore)
 	case len(m.Approved) > maxListed || len(m.Tokens) > maxListed:
 		return fmt.Errorf("%d configurations and %d tokens, more than %d", len(m.Approved), len(m.Tokens), maxListed)
+	case len(m.Items) > maxItems:
+		return fmt.Errorf("%d items, more than %d", len(m.Items), maxItems)
 	case len(m.MAC) != macSize:
 		return fmt.Errorf("a MAC of %d bytes", len(m.MAC))
 	}

@@ -7,12 +7,14 @@ import (
 	"slices"
 )
 
-// SealChamber wipes the master key, here at once and on every replica when it reads the signer state, until an operator unseals. If it cannot
-// be recorded, the key is wiped here all the same, and the error says so.
+// SealChamber has this replica sign and open nothing from the moment it is called, and every replica when it reads the signer state, until an
+// operator unseals. The master key is wiped as soon as the record is made, which takes it. If it cannot be recorded, the key is wiped here all
+// the same, and the error says so. It returns ErrUninitialized if there is no chamber to seal.
 func (c *Chamber) SealChamber(ctx context.Context) error {
 	if v := c.view.Load(); v.m != nil && v.m.Sealed {
 		return nil
 	}
+	defer c.hideKeys()()
 	err := c.change(ctx, "seal", func(m *manifest, _ *generation) error {
 		if m.Sealed {
 			return errUnchanged

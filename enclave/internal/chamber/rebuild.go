@@ -131,7 +131,7 @@ func (c *Chamber) checkShares(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Reset(jittered(c.o.CheckInterval))
-		if v := c.view.Load(); v.keys != nil {
+		if v := c.outside(); v.keys != nil {
 			c.tryShares(ctx, v.m)
 			c.tryItems(ctx, v)
 		}

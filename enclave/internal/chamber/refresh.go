@@ -37,9 +37,9 @@ func (c *Chamber) Run(ctx context.Context) error {
 		if now != told && ctx.Err() == nil {
 			told = now
 			if now != "" {
-				c.o.Log.Error("the chamber is not as it should be", zap.String("error", now), zap.Stringer("state", c.view.Load().state()))
+				c.o.Log.Error("the chamber is not as it should be", zap.String("error", now), zap.Stringer("state", c.outside().state()))
 			} else {
-				c.o.Log.Info("the chamber is well again", zap.Stringer("state", c.view.Load().state()))
+				c.o.Log.Info("the chamber is well again", zap.Stringer("state", c.outside().state()))
 			}
 		}
 		var tick <-chan time.Time // none without an interval
@@ -67,8 +67,8 @@ func (c *Chamber) stop() {
 func (c *Chamber) retryIn() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tried.err != nil && !c.tried.final {
-		return max(time.Until(c.tried.next), time.Millisecond)
+	if wait := time.Until(c.tried.next); c.tried.err != nil && !c.tried.final && wait > 0 {
+		return wait
 	}
 	return jittered(5 * time.Second)
 }

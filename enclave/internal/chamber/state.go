@@ -129,7 +129,7 @@ type Status struct {
 
 // Status tells what is known now. Before the chamber is unsealed it is not known to be authentic.
 func (c *Chamber) Status() Status {
-	v := c.view.Load()
+	v := c.outside()
 	s := Status{
 		State: v.state(), Reason: v.reason(), ChamberID: v.id(), Version: v.version(),
 		Attested: c.o.KMS.Attested(), Wrap: c.o.Wrap, ConfigDigest: c.o.ConfigDigest,
@@ -151,12 +151,12 @@ func (c *Chamber) Status() Status {
 	if v.m.rotating() {
 		s.PreviousID = v.m.Previous.Chamber
 	}
-	s.Approved, s.SlashingStore, s.OperatorSeal, s.Freeze = v.m.Approved, v.m.SlashingStore, v.m.Sealed || v.sealed == hereAlone, v.m.Frozen
+	s.Approved, s.SlashingStore, s.OperatorSeal, s.Freeze = v.m.Approved, v.m.SlashingStore, v.operatorSeal(), v.m.Frozen
 	if v.frozen != nil {
 		s.FrozenKeys = len(v.frozen.keys)
 	}
-	if s.Reason == "" && c.here.Load() != nil {
-		s.Reason = "keys are frozen on this replica alone, because a freeze could not be recorded (`operator unfreeze` ends it)"
+	if s.Reason == "" {
+		s.Reason = c.frozenHere()
 	}
 	for _, t := range v.m.Tokens {
 		s.RootTokens = append(s.RootTokens, t.public())
@@ -164,17 +164,18 @@ func (c *Chamber) Status() Status {
 	return s
 }
 
-// Sealed returns nil while the master key is in memory, and else an ErrSealed with the reason. It waits for nothing.
+// Sealed returns nil while the master key is in memory and no operator's seal is under way, and else an ErrSealed with the reason. It waits for
+// nothing.
 func (c *Chamber) Sealed() error {
-	v := c.view.Load()
+	v := c.outside()
 	if v.keys != nil {
 		return nil
 	}
 	return fmt.Errorf("%w: %s: %s", ErrSealed, v.state(), v.reason())
 }
 
-// Unsealed is the id of the master key in memory, "" if there is none.
-func (c *Chamber) Unsealed() string { return c.view.Load().unsealed() }
+// Unsealed is the id of the master key in memory, "" if there is none, and from the first moment of an operator's seal.
+func (c *Chamber) Unsealed() string { return c.outside().unsealed() }
 
 // Changed returns a channel that is closed when State or Unsealed have changed. Who looks at them gets it before.
 func (c *Chamber) Changed() <-chan struct{} { return *c.turn.Load() }
@@ -189,7 +190,7 @@ func (v *view) unsealed() string {
 // Ready returns nil if this replica can sign and knows what stands in the signer state, and else why not. A store that does not answer for
 // a while is no reason: the other replicas have the same one.
 func (c *Chamber) Ready() error {
-	v := c.view.Load()
+	v := c.outside()
 	if why := v.reason(); v.keys == nil || why != "" {
 		return fmt.Errorf("chamber %s: %s", v.state(), why)
 	}
@@ -227,9 +228,22 @@ func (v *view) reason() string {
 	case v.displaced != "":
 		return v.displaced
 	case len(v.missing) > 0:
-		return fmt.Sprintf("items of the signer state are missing or damaged, and all keys are frozen: %v", v.missing)
+		return fmt.Sprintf("items of the signer state are missing or damaged, and %s: %v", v.instead(), v.missing)
 	}
 	return ""
+}
+
+// instead is what is frozen without the items that are missing.
+func (v *view) instead() string {
+	if v.frozen != nil && v.frozen.whole {
+		return "the keys stay frozen that they named when they were last read"
+	}
+	return "all keys are frozen"
+}
+
+// operatorSeal says whether only an operator ends the seal.
+func (v *view) operatorSeal() bool {
+	return v.m != nil && v.m.Sealed || v.sealed == hereAlone || v.sealed == sealUnderWay
 }
 
 func (v *view) id() string {

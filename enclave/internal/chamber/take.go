@@ -64,6 +64,9 @@ func (c *Chamber) take(ctx context.Context, s stored, g *generation, identity st
 		return err
 	}
 	next.keys, c.storeID = keys, identity
+	if !held {
+		c.tried = attempt{pause: newPause()} // whoever rebuilt the key, KMS has answered
+	}
 	if !s.m.rotating() {
 		c.rotating = rotating{}
 	} else if c.rotating.id != s.m.Chamber {
