@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 )
 
 // binaries is the directory of the built binaries, made by TestMain.
@@ -181,14 +182,9 @@ func (p *process) wait() int {
 // freePorts finds TCP ports that nobody listens on.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	ports, err := rig.FreePorts(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return ports
 }

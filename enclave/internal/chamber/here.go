@@ -124,8 +124,9 @@ func (c *Chamber) frozenHere() string {
 // unsealed, if the list of frozen keys is missing, and if the signer state is not of this chamber's key for as long as the lease of
 // [Chamber.Seal]: a freeze would not be seen. It waits for nothing.
 func (c *Chamber) Frozen(public [48]byte) bool {
+	here := c.here.Load() // first: what is taken out of it later is in the view by then
 	v := c.outside()
-	if v.frozen == nil || v.displaced != "" || v.frozen.has(public) || c.here.Load().has(public) {
+	if v.frozen == nil || v.displaced != "" || v.frozen.has(public) || here.has(public) {
 		return true
 	}
 	lease := c.lease()

@@ -32,20 +32,20 @@ func (s *Signer) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Requ
 	parallel(len(b.keys), func(i int) {
 		at := b.at[i]
 		if b.refusals[at] = errs[i]; errs[i] == nil {
-			b.signatures[at], b.refusals[at] = s.redeemInTurn(ctx, b.keys[i], permits[i])
+			b.signatures[at], b.refusals[at] = s.redeemInTurn(ctx, b.keys[i], permits[i], req)
 		}
 	})
 	return b.signatures, b.refusals, nil
 }
 
 // redeemInTurn is redeem among all batches. It does not work for a caller that is gone, who may ask for the same again.
-func (s *Signer) redeemInTurn(ctx context.Context, key *keystore.Key, permit slashing.Permit) (bls.Signature, error) {
+func (s *Signer) redeemInTurn(ctx context.Context, key *keystore.Key, permit slashing.Permit, req eth2.Request) (bls.Signature, error) {
 	s.batched <- struct{}{}
 	defer func() { <-s.batched }()
 	if ctx.Err() != nil {
 		return bls.Signature{}, problem.Wrap(problem.Overloaded, ctx.Err(), "the request ended before this key had signed")
 	}
-	return s.redeem(key, permit)
+	return s.redeem(key, permit, req)
 }
 
 // batch holds the results of all grants, and of those grants that have a key: that key, and where its result stands.

@@ -42,10 +42,27 @@ func (s *Signer) find(public bls.PublicKey, req eth2.Request) (*keystore.Key, er
 	if err != nil {
 		return nil, err
 	}
-	if s.custody == nil || !slashable(req) || !s.custody.Frozen(public) {
-		return key, nil
+	if err := s.frozen(public, req); err != nil {
+		return nil, err
 	}
-	return nil, problem.New(problem.Forbidden, "key %s is frozen by an operator: it signs no block and no attestation", public)
+	return key, nil
+}
+
+// frozen refuses what can be slashed to a key that an operator has frozen.
+func (s *Signer) frozen(public bls.PublicKey, req eth2.Request) error {
+	if s.custody == nil || !slashable(req) || !s.custody.Frozen(public) {
+		return nil
+	}
+	return problem.New(problem.Forbidden, "key %s is frozen by an operator: it signs no block and no attestation", public)
+}
+
+// halted asks again, when a vote is on record, whether an operator has sealed or frozen meanwhile: the record may have taken as long as the
+// host wanted. A vote on record that is not signed harms nobody.
+func (s *Signer) halted(public bls.PublicKey, req eth2.Request) error {
+	if err := s.sealed(); err != nil {
+		return err
+	}
+	return s.frozen(public, req)
 }
 
 func slashable(req eth2.Request) bool {

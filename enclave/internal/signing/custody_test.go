@@ -2,6 +2,7 @@ package signing
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,6 +82,55 @@ func TestSealedMeanwhile(t *testing.T) {
 	h.testHookPermitted = func() { c.sealed.Store(true); h.keys.Wipe() }
 	sig, err := h.Sign(t.Context(), grant(h.key, eth2.Attestation), vote(1, 2, 0))
 	checkProblem(t, sig, err, problem.Sealed, "the signer is sealed")
+}
+
+// TestStoppedMeanwhile: whoever seals or freezes while a vote is being recorded gets no signature of it any more, alone or among others,
+// however long the record takes.
+func TestStoppedMeanwhile(t *testing.T) {
+	for name, test := range map[string]struct {
+		stop func(h *house, c *custody)
+		kind problem.Kind
+	}{
+		"sealed": {func(_ *house, c *custody) { c.sealed.Store(true) }, problem.Sealed},
+		"frozen": {func(h *house, c *custody) { c.frozen.Store(&h.key) }, problem.Forbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, c := open(t, storetest.NewMemory(), 0, 0), &custody{}
+			h.custody = c
+			h.testHookPermitted = func() { test.stop(h, c) }
+			sig, err := h.Sign(t.Context(), grant(h.key, eth2.Attestation), vote(1, 2, 0))
+			checkProblem(t, sig, err, test.kind, "")
+
+			h, c = open(t, storetest.NewMemory(), 0, 0), &custody{}
+			h.custody = c
+			h.testHookPermitted = func() { test.stop(h, c) }
+			signatures, refusals, err := h.SignAll(t.Context(), grants(eth2.Attestation, h.key), vote(1, 2, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkProblem(t, signatures[0], refusals[0], test.kind, "")
+		})
+	}
+}
+
+// TestSealWhileManySign: of many votes that are on record when an operator seals, none is signed.
+func TestSealWhileManySign(t *testing.T) {
+	h, c := open(t, storetest.NewMemory(), 0, time.Minute), &custody{}
+	h.custody = c
+	var recorded, signing sync.WaitGroup
+	release := make(chan struct{})
+	h.testHookPermitted = func() { recorded.Done(); <-release }
+	recorded.Add(len(h.all))
+	for _, key := range h.all {
+		signing.Go(func() {
+			sig, err := h.Sign(t.Context(), grant(key, eth2.Attestation), vote(1, 2, 0))
+			checkProblem(t, sig, err, problem.Sealed, "the signer is sealed")
+		})
+	}
+	recorded.Wait()
+	c.sealed.Store(true)
+	close(release)
+	signing.Wait()
 }
 
 // TestFrozen: a frozen key makes no vote, and records none, alone or among others; what cannot be slashed it signs.

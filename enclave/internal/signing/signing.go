@@ -109,13 +109,16 @@ func (s *Signer) Sign(ctx context.Context, grant auth.Grant, req eth2.Request) (
 	if err != nil {
 		return bls.Signature{}, err
 	}
-	return s.redeem(key, permit)
+	return s.redeem(key, permit, req)
 }
 
-// redeem turns a permit into the signature.
-func (s *Signer) redeem(key *keystore.Key, permit slashing.Permit) (bls.Signature, error) {
+// redeem turns a permit into the signature, unless an operator has sealed or frozen meanwhile.
+func (s *Signer) redeem(key *keystore.Key, permit slashing.Permit, req eth2.Request) (bls.Signature, error) {
 	if s.testHookPermitted != nil {
 		s.testHookPermitted()
+	}
+	if err := s.halted(key.PublicKey(), req); err != nil {
+		return bls.Signature{}, err
 	}
 	sig, err := key.Sign(permit, s.hashed)
 	if err != nil {

@@ -204,3 +204,32 @@ func TestCallerGoesAway(t *testing.T) {
 		t.Errorf("%v, and it signs: %v", err, r.signs(t, public(t, 0)))
 	}
 }
+
+// TestDeletedElsewhere: who is told that a key is not stored any more may take it elsewhere: this process, which had not heard of it, signs no
+// more then.
+func TestDeletedElsewhere(t *testing.T) {
+	table, chamber := new(storetest.Keys), newSealer(t)
+	here, there := newReplica(t, table, chamber), newReplica(t, table, chamber)
+	here.load(t)
+	mustImport(t, here, activeKeys(t, 0, 2))
+	there.load(t)
+	if err := there.Delete(t.Context(), public(t, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if !here.signs(t, public(t, 0)) {
+		t.Fatal("it was followed before it was asked")
+	}
+	if err := here.Delete(t.Context(), public(t, 0)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if here.signs(t, public(t, 0)) || !here.signs(t, public(t, 1)) {
+		t.Errorf("%v sign", loadedOf(t, here, 2))
+	}
+	here.keys.Replace(keystore.Filesystem, []*keystore.Key{keystore.NewKey(secretKey(t, 0))})
+	if _, signs := errors.AsType[*stored.SignsError](here.Delete(t.Context(), public(t, 0))); !signs {
+		t.Error("a file has the key, and that is not told")
+	}
+	if err := here.Delete(t.Context(), public(t, 3)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("one that never was: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package stored
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,8 +118,8 @@ func (s *Source) SetStatus(ctx context.Context, public bls.PublicKey, status sto
 // signs with nevertheless.
 func (s *Source) Delete(ctx context.Context, public bls.PublicKey) error {
 	item, err := s.deleteKey(ctx, public)
-	if err == nil {
-		err = s.settle(ctx, item)
+	if err == nil || errors.Is(err, store.ErrNotFound) && item.Version > 0 { // deleted before, which this process may not have heard
+		err = cmp.Or(s.settle(ctx, item), err)
 	}
 	if err != nil {
 		return fmt.Errorf("delete key %s: %w", public.Short(), err)
@@ -129,7 +130,7 @@ func (s *Source) Delete(ctx context.Context, public bls.PublicKey) error {
 func (s *Source) deleteKey(ctx context.Context, public [48]byte) (store.Key, error) {
 	return s.attempt(ctx, public, func(before store.Key) (store.Key, error) {
 		if err := exists(before); err != nil {
-			return store.Key{}, err
+			return before, err
 		}
 		err := s.certain(func() error { return s.o.Keys.Delete(ctx, public, before.Version) })
 		return store.Key{PublicKey: public, Version: before.Version + 1, Status: store.Deleted}, err
