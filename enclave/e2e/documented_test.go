@@ -38,3 +38,32 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryConfigurationShownIsValid: whole configurations on the pages are accepted.
+func TestEveryConfigurationShownIsValid(t *testing.T) {
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range append(pages, filepath.Join("..", "..", "README.md")) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range regexp.MustCompile("(?s)\n```yaml\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			if !regexp.MustCompile(`(?m)^network:`).MatchString(block[1]) || !regexp.MustCompile(`(?m)^anti_slashing:`).MatchString(block[1]) {
+				continue // a part of one, or of something else
+			}
+			seen++
+			config := filepath.Join(t.TempDir(), "config.yaml")
+			writeFile(t, config, block[1])
+			if code := start(t, "containment-chamber", "config", "check", "-c", config).wait(); code != 0 {
+				t.Errorf("%s, block %d: config check ends with code %d", page, i, code)
+			}
+		}
+	}
+	if seen < 4 {
+		t.Errorf("%d whole configurations", seen)
+	}
+}

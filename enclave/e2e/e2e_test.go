@@ -75,9 +75,15 @@ type process struct {
 // start runs a binary until the test ends.
 func start(t *testing.T, name string, args ...string) *process {
 	t.Helper()
+	return startIn(t, "", nil, name, args...)
+}
+
+// startIn runs a binary in a directory, with more environment variables, until the test ends.
+func startIn(t *testing.T, dir string, extra []string, name string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, done: make(chan struct{}), more: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
-	p.cmd.Env = environment()
+	p.cmd.Dir, p.cmd.Env = dir, environment(extra...)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
