@@ -31,7 +31,7 @@ func newOperatorCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newOperatorStatus(), newOperatorSetupToken(), newOperatorInit(), newOperatorGenerateToken(), newOperatorRotate(),
-		newOperatorBackup(), newOperatorRestore(), newOperatorImport())
+		newOperatorBackup(), newOperatorRestore(), newOperatorImport(), newOperatorMigrate())
 	cmd.AddCommand(newOperatorVerbs()...)
 	cmd.AddCommand(newOperatorKeyChanges()...)
 	return cmd

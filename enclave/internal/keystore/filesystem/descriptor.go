@@ -57,6 +57,9 @@ func parseDescriptor(b []byte, dir string) (*descriptor, error) {
 	}
 	kind := values["type"]
 	own := fields(kind)
+	if _, said := values["keyType"]; !said { // as in Web3Signer
+		values["keyType"] = "BLS"
+	}
 	switch {
 	case kind == "":
 		return nil, errors.New("field type is missing")

@@ -133,6 +133,15 @@ func TestTwoFilesForOneKey(t *testing.T) {
 	}
 }
 
+// TestNoKeyType: BLS is what is meant.
+func TestNoKeyType(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.yaml"), fmt.Sprintf("type: file-raw\nprivateKey: %s\n", digits(t, newKey(t, 1))))
+	if keys, failures := load(t, dir); len(keys) != 1 || len(failures) != 0 {
+		t.Errorf("%d keys, %v", len(keys), failures)
+	}
+}
+
 // TestBadFiles: each is named with its reason, and none keeps the good key back. No error shows what may be a key.
 func TestBadFiles(t *testing.T) {
 	const hex64 = "47b8192d77bf871b62e87859d653922725724a5c031afeabc60bcef5ff665138"
@@ -162,6 +171,7 @@ func TestBadFiles(t *testing.T) {
 		{"no type", text("keyType: BLS\nprivateKey: " + hex64), "field type is missing"},
 		{"unknown type", text("type: hashicorp\nkeyType: BLS"), "unknown type: it is neither file-raw nor file-keystore"},
 		{"type is a list", text("type: [file-raw]"), "field type is not a string"},
+		{"empty key type", text("type: file-raw\nkeyType:\nprivateKey: " + hex64), "field keyType is not BLS"},
 		{"another key type", text("type: file-raw\nkeyType: SECP256K1\nprivateKey: " + hex64), "field keyType is not BLS"},
 		{"unknown field", text("type: file-raw\nkeyType: BLS\nprivatKey: " + hex64), "unknown field privatKey"},
 		{"field twice", text("type: file-raw\ntype: file-raw\nprivateKey: " + hex64), "field type occurs twice"},
