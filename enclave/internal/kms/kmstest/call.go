@@ -167,7 +167,7 @@ func (s *Server) attest(c *call) error {
 	return nil
 }
 
-// authorize asks the key's policy; for what has no key, identity policies decide alone.
+// authorize asks the key's policy, for a key of another account an identity policy of the caller's too, and for what has no key that alone.
 func (s *Server) authorize(c *call) error {
 	action, resource := "kms:"+c.event.Operation, "*"
 	s.mu.Lock()
@@ -177,18 +177,23 @@ func (s *Server) authorize(c *call) error {
 		p, resource = c.key.policy, c.key.arn
 	}
 	s.mu.Unlock()
-	var d decision
-	why := "because no resource-based policy allows the " + action + " action"
+	r := newRequest(c.caller, action, resource, c.in.EncryptionContext, c.doc)
+	identity := c.caller.identity(r)
+	d, why := identity, "because no identity-based policy allows the "+action+" action"
 	switch {
 	case denied:
 		d = decision{reason: "the principal is denied everything"}
 		why = "with an explicit deny in a service control policy"
+	case identity.explicit:
+		why = "with an explicit deny in an identity-based policy"
 	case c.key == nil:
-		d = decision{allowed: c.caller.identityAllows, reason: "what its identity policies are told to say"}
-		why = "because no identity-based policy allows the " + action + " action"
 	default:
-		if d = p.decide(newRequest(c.caller, action, resource, c.in.EncryptionContext, c.doc)); d.explicit {
+		d, why = p.decide(r), "because no resource-based policy allows the "+action+" action"
+		switch {
+		case d.explicit:
 			why = "with an explicit deny in a resource-based policy"
+		case d.allowed && c.caller.elsewhere(c.key.account) && !identity.allowed:
+			d, why = identity, "because no identity-based policy allows the "+action+" action"
 		}
 	}
 	c.event.Allowed, c.event.Reason = d.allowed, d.reason

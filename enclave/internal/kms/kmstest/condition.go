@@ -51,9 +51,10 @@ const (
 	keyImage            = keyAttestation + "imagesha384"
 )
 
-// known condition keys, in lower case: their names have no case. The registers of a NitroTPM are others.
+// known condition keys, in lower case: their names have no case. The registers of a NitroTPM are others. No request has kms:ViaService: no service
+// makes one here in the name of somebody else.
 var known = regexp.MustCompile(
-	`^(aws:principalarn|aws:principalaccount|aws:securetransport|kms:encryptioncontext:.+|kms:encryptioncontextkeys|` +
+	`^(aws:principalarn|aws:principalaccount|aws:securetransport|kms:viaservice|kms:encryptioncontext:.+|kms:encryptioncontextkeys|` +
 		`kms:recipientattestation:(imagesha384|pcr(\d|[12]\d|3[01])))$`)
 
 func parseConditions(raw json.RawMessage) ([]condition, error) {
@@ -158,6 +159,9 @@ func (c condition) miss(context map[string][]string) string {
 
 // matches compares with a pattern in which * is any text and ? any character.
 func matches(pattern, text string) bool {
+	if !strings.ContainsAny(pattern, "*?") {
+		return pattern == text
+	}
 	quoted := regexp.QuoteMeta(pattern)
 	quoted = strings.ReplaceAll(quoted, `\*`, `.*`)
 	quoted = strings.ReplaceAll(quoted, `\?`, `.`)

@@ -81,7 +81,7 @@ func (p policy) decide(r request) decision {
 				return decision{explicit: true, reason: s.name}
 			case named:
 				return decision{allowed: true, reason: s.name}
-			case r.caller.identityAllows:
+			case r.caller.identity(r).allowed:
 				return decision{allowed: true, reason: s.name + " and an identity policy"}
 			}
 			missed = append(missed, s.name+": it leaves that to identity policies, and the caller's allow nothing")

@@ -194,7 +194,7 @@ func TestPoliciesRefused(t *testing.T) {
 		statement("StringEquals", "NullIfExists"):                                  "the operator is not known here",
 		statement("aws:PrincipalAccount", "aws:SecureTransport"):                   "not for values of this key",
 		statement("aws:PrincipalAccount", "kms:EncryptionContextKeys"):             "for a key with many values",
-		statement("aws:PrincipalAccount", "kms:ViaService"):                        "StringEquals: kms:ViaService: the condition key is not known here",
+		statement("aws:PrincipalAccount", "kms:CallerAccount"):                     "StringEquals: kms:CallerAccount: the condition key is not known here",
 		statement("aws:PrincipalAccount", "kms:RecipientAttestation:PCR32"):        "the condition key is not known here",
 		statement("aws:PrincipalAccount", "kms:RecipientAttestation:PCR00"):        "the condition key is not known here",
 		statement("aws:PrincipalAccount", "kms:RecipientAttestation:NitroTPMPCR4"): "the condition key is not known here",

@@ -19,7 +19,12 @@ func parsePolicy(text []byte) (policy, error) {
 	if len(text) > maxPolicy {
 		return policy{}, fmt.Errorf("%d bytes, more than %d", len(text), maxPolicy)
 	}
-	top, err := object(text, "Version", "Id", "Statement")
+	return parseStatements(text, parseStatement, "Version", "Id", "Statement")
+}
+
+// parseStatements reads a policy with these members, and each statement with parse.
+func parseStatements(text []byte, parse func([]byte) (statement, error), members ...string) (policy, error) {
+	top, err := object(text, members...)
 	if err != nil {
 		return policy{}, err
 	}
@@ -35,7 +40,7 @@ func parsePolicy(text []byte) (policy, error) {
 	}
 	var p policy
 	for i, raw := range list {
-		s, err := parseStatement(raw)
+		s, err := parse(raw)
 		if err != nil {
 			return policy{}, within(fmt.Sprintf("Statement[%d]", i), err)
 		}
@@ -50,12 +55,28 @@ func parsePolicy(text []byte) (policy, error) {
 	return p, nil
 }
 
-func parseStatement(raw json.RawMessage) (statement, error) {
+func parseStatement(raw []byte) (statement, error) {
 	fields, err := object(raw, "Sid", "Effect", "Principal", "Action", "Resource", "Condition")
 	if err != nil {
 		return statement{}, err
 	}
-	var s statement
+	s, err := fields.statement()
+	if err != nil {
+		return statement{}, err
+	}
+	if s.principals, err = parsePrincipals(fields["Principal"]); err != nil {
+		return statement{}, within("Principal", err)
+	}
+	for i, a := range s.actions {
+		if s.actions[i] = strings.ToLower(a); a != "*" && !strings.HasPrefix(s.actions[i], "kms:") {
+			return statement{}, within("Action", fmt.Errorf("%q is not of KMS", a))
+		}
+	}
+	return s, nil
+}
+
+// statement is what policies of all kinds have in a statement.
+func (fields members) statement() (s statement, err error) {
 	if sid, there := fields["Sid"]; there {
 		if err := json.Unmarshal(sid, &s.name); err != nil {
 			return statement{}, within("Sid", err)
@@ -68,16 +89,8 @@ func parseStatement(raw json.RawMessage) (statement, error) {
 	default:
 		return statement{}, within("Effect", errors.New("want Allow or Deny"))
 	}
-	if s.principals, err = parsePrincipals(fields["Principal"]); err != nil {
-		return statement{}, within("Principal", err)
-	}
 	if s.actions, err = words(fields["Action"]); err != nil {
 		return statement{}, within("Action", err)
-	}
-	for i, a := range s.actions {
-		if s.actions[i] = strings.ToLower(a); a != "*" && !strings.HasPrefix(s.actions[i], "kms:") {
-			return statement{}, within("Action", fmt.Errorf("%q is not of KMS", a))
-		}
 	}
 	if s.resources, err = words(fields["Resource"]); err != nil {
 		return statement{}, within("Resource", err)
@@ -113,13 +126,16 @@ func parsePrincipals(raw json.RawMessage) ([]string, error) {
 	return all, nil
 }
 
+// members are those of a JSON object.
+type members map[string]json.RawMessage
+
 // object reads the members of a JSON object. Each may be there once, and none that is not named; names nil means any.
-func object(raw json.RawMessage, names ...string) (map[string]json.RawMessage, error) {
+func object(raw []byte, names ...string) (members, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
 		return nil, errors.New("want an object")
 	}
-	members := map[string]json.RawMessage{}
+	all := members{}
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
@@ -129,7 +145,7 @@ func object(raw json.RawMessage, names ...string) (map[string]json.RawMessage, e
 		if !ok {
 			return nil, fmt.Errorf("%v is no name", token)
 		}
-		if _, twice := members[name]; twice {
+		if _, twice := all[name]; twice {
 			return nil, fmt.Errorf("%q is there twice", name)
 		}
 		if names != nil && !slices.Contains(names, name) {
@@ -139,7 +155,7 @@ func object(raw json.RawMessage, names ...string) (map[string]json.RawMessage, e
 		if err := decoder.Decode(&value); err != nil {
 			return nil, within(name, err)
 		}
-		members[name] = value
+		all[name] = value
 	}
 	if _, err := decoder.Token(); err != nil {
 		return nil, err
@@ -147,7 +163,7 @@ func object(raw json.RawMessage, names ...string) (map[string]json.RawMessage, e
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more follows after the object")
 	}
-	return members, nil
+	return all, nil
 }
 
 // words reads a string or a list of them. Policy variables are refused, for they are not replaced here.

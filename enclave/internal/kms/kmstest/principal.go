@@ -17,6 +17,8 @@ type Principal struct {
 	// IdentityAllows tells whether its identity policies allow everything of KMS, or nothing. They count where a key policy
 	// delegates to the account, and for GenerateRandom, which has no key.
 	IdentityAllows bool
+	// Policy is its identity policy, if what IdentityAllows says is not enough: it counts there too, and for keys of other accounts.
+	Policy []byte
 	// AccessKey is what it signs with; of a role it is a session that does not end. Empty is none.
 	AccessKey AccessKey
 	// WebIdentityToken is what STS gives a session of the role for; empty is none.
@@ -31,7 +33,8 @@ type principal struct {
 	arn, partition, account string
 	kind, name              string // role or user, and without its path
 	identityAllows          bool
-	token                   string // guarded by Server.mu
+	policy                  *IdentityPolicy // nil: identityAllows
+	token                   string          // guarded by Server.mu
 }
 
 // caller is who signed a request.
@@ -64,10 +67,19 @@ func (s *Server) addPrincipal(p Principal) error {
 		return errors.New("a user has no sessions here, only a role")
 	case (p.AccessKey.ID == "") != (p.AccessKey.Secret == ""):
 		return errors.New("access key: only one of ID and secret")
+	case p.IdentityAllows && p.Policy != nil:
+		return errors.New("IdentityAllows and a policy: only one of them")
 	}
 	made := &principal{
 		arn: p.ARN, partition: parts[1], account: parts[2], kind: parts[3], name: parts[4][strings.LastIndexByte(parts[4], '/')+1:],
 		identityAllows: p.IdentityAllows, token: p.WebIdentityToken,
+	}
+	if p.Policy != nil {
+		parsed, err := ParseIdentityPolicy(p.Policy)
+		if err != nil {
+			return within("policy", err)
+		}
+		made.policy = &parsed
 	}
 	s.principals[p.ARN] = made
 	if p.AccessKey.ID == "" {
