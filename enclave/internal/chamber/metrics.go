@@ -41,6 +41,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			return nil, fmt.Errorf("register the metrics of the chamber: %w", err)
 		}
 	}
+	for _, reason := range []string{"unreachable", "rolled_back", "foreign", "newer", "corrupt"} {
+		m.faults.WithLabelValues(reason) // so that the first one is seen as an increase
+	}
 	return m, nil
 }
 

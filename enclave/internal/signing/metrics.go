@@ -35,6 +35,9 @@ func (s *Signer) register(r prometheus.Registerer) error {
 			return fmt.Errorf("register signing metrics: %w", err)
 		}
 	}
+	for _, result := range []string{"written", "failed", "unknown", "contradicted"} {
+		duration.WithLabelValues(result) // so that the first one is seen as an increase
+	}
 	s.guard.OnWrite(func(n int, took time.Duration, err error) {
 		duration.WithLabelValues(resultOf(err)).Observe(took.Seconds())
 		votes.Observe(float64(n))

@@ -137,14 +137,20 @@ func TestMetrics(t *testing.T) {
 			}
 			got := ""
 			for _, f := range families {
-				m := f.GetMetric()[0]
-				got += fmt.Sprintf("%s %v ", f.GetName(), m.GetGauge().GetValue()+float64(m.GetHistogram().GetSampleCount()))
+				for _, m := range f.GetMetric() {
+					label := ""
+					for _, l := range m.GetLabel() {
+						label = l.GetValue() + " "
+					}
+					got += fmt.Sprintf("%s %s%v ", f.GetName(), label, m.GetGauge().GetValue()+float64(m.GetHistogram().GetSampleCount()))
+				}
 			}
 			if got != want {
 				t.Errorf("%s: %s, want %s", when, got, want)
 			}
 		}
-		const writes = "containment_slashing_write_duration_seconds 1 containment_slashing_write_votes 1 "
+		const seconds = "containment_slashing_write_duration_seconds "
+		const writes = seconds + "contradicted 0 " + seconds + "failed 0 " + seconds + "unknown 0 " + seconds + "written 1 containment_slashing_write_votes 1 "
 		check("held", "containment_signing_concurrency_limit 1 containment_signing_semaphore_available 0 "+writes)
 		release()
 		<-held

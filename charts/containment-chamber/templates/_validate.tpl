@@ -1,0 +1,173 @@
+{{/* What does not fit together, one a line. */}}
+{{- define "containment-chamber.problems" -}}
+{{- $c := .Values.config -}}
+{{- $mode := include "containment-chamber.mode" . -}}
+{{- $backend := dig "anti_slashing" "backend" "" $c -}}
+{{- $state := dig "signer_state" "backend" "" $c -}}
+{{- if and .Values.enclave.enabled .Values.simulated.enabled }}
+enclave.enabled and simulated.enabled: choose one
+{{- end }}
+{{- if not (dig "network" "" $c) }}
+config.network: must be set to mainnet, sepolia, hoodi, holesky, gnosis or custom; a signer on the wrong network signs nothing
+{{- end }}
+{{- if not $backend }}
+config.anti_slashing.backend: must be set to postgres, dynamodb or sqlite; it decides whether this signer can vote twice
+{{- end }}
+{{- include "containment-chamber.problems.listeners" . }}
+{{- include "containment-chamber.problems.stores" (dict "root" . "mode" $mode "backend" $backend "state" $state) }}
+{{- if eq $mode "nitro" }}
+{{- include "containment-chamber.problems.nitro" . }}
+{{- end }}
+{{- include "containment-chamber.problems.environment" . }}
+{{- include "containment-chamber.problems.pod" . }}
+{{- end -}}
+
+{{- define "containment-chamber.problems.listeners" -}}
+{{- $c := .Values.config -}}
+{{- $mode := include "containment-chamber.mode" . -}}
+{{- $platform := dig "tee" "platform" "" $c -}}
+{{- $want := ternary "none" $mode (eq $mode "standard") -}}
+{{- if and $platform (ne $platform $want) }}
+config.tee.platform: is {{ $platform }}, but {{ if eq $mode "standard" }}neither enclave.enabled nor simulated.enabled is set{{ else }}{{ ternary "enclave" "simulated" (eq $mode "nitro") }}.enabled is set, which makes it {{ $mode }}{{ end }}; leave it out
+{{- end }}
+{{- range $key, $value := dict "server.listen_address" (dig "server" "listen_address" "" $c) "metrics.listen_address" (dig "metrics" "listen_address" "" $c) "parent.health.listen_address" (dig "parent" "health" "listen_address" "" $c) }}
+{{- if and $value (not (has $value (list "0.0.0.0" "::"))) }}
+config.{{ $key }}: is {{ $value }}, where neither probes nor Services reach it; want 0.0.0.0 or ::, or leave it out
+{{- end }}
+{{- end }}
+{{- range $key, $value := dict "server.listen_port" (dig "server" "listen_port" 1 $c) "tls.listen_port" (dig "tls" "listen_port" 1 $c) "metrics.listen_port" (dig "metrics" "listen_port" 1 $c) "parent.health.listen_port" (dig "parent" "health" "listen_port" 1 $c) }}
+{{- if eq (int $value) 0 }}
+config.{{ $key }}: is 0, which takes any free port; Services need to know it
+{{- end }}
+{{- end }}
+{{- $tls := dig "tls" "mode" "" $c -}}
+{{- if and (ne $mode "standard") $tls (ne $tls "atls") }}
+config.tls.mode: is {{ $tls }}, but {{ $mode }} mode requires atls, because clients know the enclave by nothing else
+{{- end }}
+{{- if and (eq $mode "standard") (eq $tls "atls") }}
+config.tls.mode: atls needs an enclave: set enclave.enabled
+{{- end }}
+{{- if and .Values.tlsSecretName (ne $mode "standard") }}
+tlsSecretName: is for standard mode; an enclave makes its own certificate
+{{- end }}
+{{- if and .Values.tlsSecretName $tls (ne $tls "file") }}
+tlsSecretName: is set, but config.tls.mode is {{ $tls }}
+{{- end }}
+{{- end -}}
+
+{{- define "containment-chamber.problems.stores" -}}
+{{- $v := .root.Values -}}
+{{- $c := $v.config -}}
+{{- if and (gt (int $v.replicaCount) 1) (has .backend (list "sqlite" "noop")) }}
+replicaCount: is {{ $v.replicaCount }}, but config.anti_slashing.backend {{ .backend }} serves one signer: two could vote twice; want postgres or dynamodb
+{{- end }}
+{{- if and (gt (int $v.replicaCount) 1) (eq .state "sqlite") }}
+replicaCount: is {{ $v.replicaCount }}, but config.signer_state.backend sqlite serves one signer; want postgres or dynamodb
+{{- end }}
+{{- if and $v.production (eq .backend "noop") }}
+config.anti_slashing.backend: noop records nothing, so that every vote can be made twice; it is refused with production: true
+{{- end }}
+{{- if and $v.production (eq .mode "simulated") }}
+simulated.enabled: protects nothing; it is refused with production: true
+{{- end }}
+{{- if and $v.production $v.enclave.debug }}
+enclave.debug: a debug enclave shows its memory to the host; it is refused with production: true
+{{- end }}
+{{- if and (ne .mode "nitro") (eq .backend "sqlite") (not (dig "anti_slashing" "sqlite" "path" "" $c)) }}
+config.anti_slashing.sqlite.path: must be set, such as /var/lib/containment-chamber/slashing.sqlite
+{{- end }}
+{{- if eq .mode "standard" }}
+{{- $mounts := list -}}
+{{- if $v.persistence.enabled }}{{ $mounts = append $mounts "/var/lib/containment-chamber" }}{{ end -}}
+{{- range $v.extraVolumeMounts }}{{ $mounts = append $mounts .mountPath }}{{ end -}}
+{{- range $key, $path := dict "anti_slashing.sqlite.path" (ternary (dig "anti_slashing" "sqlite" "path" "" $c) "" (eq .backend "sqlite")) "signer_state.path" (ternary (dig "signer_state" "path" "" $c) "" (eq .state "sqlite")) }}
+{{- if $path }}
+{{- $held := false -}}
+{{- range $mounts }}{{ if hasPrefix (printf "%s/" (trimSuffix "/" .)) $path }}{{ $held = true }}{{ end }}{{ end -}}
+{{- if not $held }}
+config.{{ $key }}: {{ $path }} is on no disk that outlives the pod: set persistence.enabled and a path below /var/lib/containment-chamber, or mount a volume of yours there
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $key, $url := dict "anti_slashing.url" (dig "anti_slashing" "url" "" $c) "signer_state.url" (dig "signer_state" "url" "" $c) }}
+{{- if regexMatch "^[^/]*//[^/@]*:[^/@]+@|[?&]password=" $url }}
+config.{{ $key }}: holds a password, and a ConfigMap is no place for one: give the whole URL from a Secret, as env CONTAINMENT_{{ $key | replace "." "__" | upper }}{{ if eq $.mode "nitro" }} is refused too on Nitro, because the parent reads it; docs/custody.md says what is not{{ end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "containment-chamber.problems.nitro" -}}
+{{- $c := .Values.config -}}
+{{- $hosts := list -}}
+{{- range dig "tee" "egress" list $c }}{{ $hosts = append $hosts (dig "host" "" .) }}{{ end -}}
+{{- $backend := dig "anti_slashing" "backend" "" $c -}}
+{{- if has $backend (list "sqlite" "noop") }}
+config.anti_slashing.backend: {{ $backend }} is refused on Nitro, because an enclave has no disk; want postgres or dynamodb
+{{- end }}
+{{- if eq (dig "signer_state" "backend" "" $c) "sqlite" }}
+config.signer_state.backend: sqlite is refused on Nitro, because an enclave has no disk; want postgres or dynamodb
+{{- end }}
+{{- if dig "key_sources" "filesystem" "paths" list $c }}
+config.key_sources.filesystem.paths: an enclave has no such directory; want stored keys, key_sources.dynamodb or key_sources.database
+{{- end }}
+{{- if not $hosts }}
+config.tee.egress: is empty, so that the enclave reaches neither KMS nor its stores
+{{- end }}
+{{- if not (hasSuffix "-nitro" (include "containment-chamber.imageTag" .)) }}
+image.tag: is {{ .Values.image.tag }}, which is the signer for standard mode; on Nitro it must end in -nitro
+{{- end }}
+{{- $irsa := hasKey (default dict .Values.serviceAccount.annotations) "eks.amazonaws.com/role-arn" -}}
+{{- if and $irsa .Values.serviceAccount.podIdentity }}
+serviceAccount: has both podIdentity and the annotation eks.amazonaws.com/role-arn, and the latter would win; choose one
+{{- end }}
+{{- if and (or $irsa (dig "tee" "role_arn" "" $c)) $hosts (not (regexMatch "(^|[ .])sts[.-]" (join " " $hosts))) }}
+config.tee.egress: has no route to STS (sts.REGION.amazonaws.com, port 443), which {{ ternary "the annotation eks.amazonaws.com/role-arn" "config.tee.role_arn" $irsa }} needs
+{{- end }}
+{{- if and .Values.serviceAccount.podIdentity (not (or (has "169.254.170.23" $hosts) (has "fd00:ec2::23" $hosts))) }}
+config.tee.egress: has no route to the agent (169.254.170.23, port 80, plain: true), which serviceAccount.podIdentity needs
+{{- end }}
+{{- if and (ne (int .Values.replicaCount) 0) .Values.affinity (not (dig "podAntiAffinity" "requiredDuringSchedulingIgnoredDuringExecution" false .Values.affinity)) }}
+affinity: must keep pods apart by podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution: on Nitro vsock ports belong to the node
+{{- end }}
+{{- if and (eq .Values.enclave.hugepages "2Mi") (mod (int .Values.enclave.memoryMiB) 2) }}
+enclave.memoryMiB: is {{ .Values.enclave.memoryMiB }}, no whole number of huge pages of 2Mi
+{{- end }}
+{{- if and (eq .Values.enclave.hugepages "1Gi") (mod (int .Values.enclave.memoryMiB) 1024) }}
+enclave.memoryMiB: is {{ .Values.enclave.memoryMiB }}, no whole number of huge pages of 1Gi
+{{- end }}
+{{- end -}}
+
+{{/* Variables that would make the file say something else than what the templates went by. */}}
+{{- define "containment-chamber.problems.environment" -}}
+{{- range concat .Values.env .Values.enclave.launcher.env }}
+{{- if has .name (list "PRODUCTION" "ENCLAVE_DEBUG") }}
+env {{ .name }}: is set by the chart: want {{ ternary "production" "enclave.debug" (eq .name "PRODUCTION") }}
+{{- else if regexMatch "^CONTAINMENT_(NETWORK|TEE__.*|TLS__MODE|.*__LISTEN_(ADDRESS|PORT)|.*__DRAIN_(DELAY|TIMEOUT)_SECONDS|(ANTI_SLASHING|SIGNER_STATE)__BACKEND)$" .name }}
+env {{ .name }}: the templates go by this key, so it belongs into config
+{{- else if regexMatch "^ENCLAVE_(EIF|MEMORY_MIB|CPU_COUNT|CID|RESTART|PARENT_HEALTH)$" .name }}
+env {{ .name }}: is set by the chart, from enclave and config
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "containment-chamber.problems.pod" -}}
+{{- $least := include "containment-chamber.leastGrace" . | int -}}
+{{- with .Values.terminationGracePeriodSeconds }}
+{{- if lt (int .) $least }}
+terminationGracePeriodSeconds: is {{ . }}, but the end may take {{ $least }}: the drain times of config, with some seconds after
+{{- end }}
+{{- end }}
+{{- $least := .Values.pdb.minAvailable -}}
+{{- if and (not (kindIs "invalid" $least)) (not (kindIs "invalid" .Values.pdb.maxUnavailable)) (ne (toString $least) "") (ne (toString .Values.pdb.maxUnavailable) "") }}
+pdb: has both minAvailable and maxUnavailable; choose one, and set the other to null
+{{- else if and (not (kindIs "invalid" $least)) (not (kindIs "string" $least)) (gt (int .Values.replicaCount) 1) (ge (int $least) (int .Values.replicaCount)) }}
+pdb.minAvailable: is {{ $least }} of {{ .Values.replicaCount }} pods, so that no node could ever be drained
+{{- end }}
+{{- if and .Values.persistence.enabled (gt (int .Values.replicaCount) 1) (ne .Values.persistence.accessMode "ReadWriteMany") }}
+persistence.enabled: is one disk for one pod, and replicaCount is {{ .Values.replicaCount }}
+{{- end }}
+{{- if and .Values.persistence.enabled .Values.enclave.enabled }}
+persistence.enabled: an enclave has no disk
+{{- end }}
+{{- end -}}
