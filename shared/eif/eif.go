@@ -2,6 +2,7 @@
 package eif
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 
@@ -97,6 +98,20 @@ type File struct {
 	PCRs attestation.Measurements
 	// Signer made the signature over PCR0, which is verified; nil if the image is not signed.
 	Signer *Signer
+	r      io.ReaderAt
+}
+
+// Body reads the body of one of the file's sections again.
+func (f *File) Body(s Section) *io.SectionReader { return io.NewSectionReader(f.r, s.body(), s.Size) }
+
+// Sum reads the body of one of the file's sections again, and hashes it.
+func (f *File) Sum(s Section) ([sha256.Size]byte, error) {
+	sum := sha256.New()
+	err := eachChunk(f.r, make([]byte, min(chunkSize, s.Size)), s.body(), s.end(), func(part []byte) error {
+		sum.Write(part)
+		return nil
+	})
+	return [sha256.Size]byte(sum.Sum(nil)), err
 }
 
 // Parse reads an enclave image of size bytes, and refuses whatever could be read in two ways: sections that overlap, leave gaps or
@@ -124,10 +139,10 @@ func Parse(r io.ReaderAt, size int64) (*File, error) {
 			Arch: Arch(h.Flags), Memory: h.Memory, CPUs: h.CPUs,
 			Cmdline: string(m.kept[CmdlineSection]), Metadata: m.kept[MetadataSection],
 		},
-		Version: int(h.Version), Size: size, Sections: sections, PCRs: m.pcrs(),
+		Version: int(h.Version), Size: size, Sections: sections, PCRs: m.pcrs(), r: r,
 	}
 	for _, s := range sections {
-		body := io.NewSectionReader(r, s.body(), s.Size)
+		body := f.Body(s)
 		switch s.Type {
 		case KernelSection:
 			f.Kernel = body

@@ -2,6 +2,8 @@ package eif_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/elliptic"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -16,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif"
+	disk "github.com/unforeseen-consequences/containment-chamber/shared/eif/ramdisk"
 )
 
 var oracle = flag.String("oracle", "", "program that answers for AWS's library; scripts/oracle/eif builds it")
@@ -108,6 +111,34 @@ func TestOracle(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) { compareBuilt(t, dir, "cmd "+randomText(r, r.IntN(2000)), parts) })
 	}
 	compareSigned(t, dir)
+	compareSignedByUs(t, dir)
+}
+
+// compareSignedByUs has the oracle describe an image that is made as "eif build" makes it, and signed.
+func compareSignedByUs(t *testing.T, dir string) {
+	t.Helper()
+	for i := range 5 {
+		packed := tree(t, fmt.Sprint("program ", i))
+		img := eif.Image{Memory: 1 << 30, CPUs: 2, Kernel: reader("kernel"), Cmdline: "c", Metadata: []byte(someMetadata), Ramdisks: []*io.SectionReader{packed, packed}}
+		raw := signed(t, img, signingKey(t, newSigner(t, es384, elliptic.P384(), crypto.SHA384)))
+		if f := compare(t, raw, ask(t, "describe", save(t, dir, "ours.eif", string(raw)))); f.Signer == nil {
+			t.Error("AWS's library and we found no signature")
+		}
+	}
+}
+
+// tree is a ramdisk with one file.
+func tree(t *testing.T, body string) *io.SectionReader {
+	t.Helper()
+	files := disk.NewTree()
+	if err := files.Put("init", disk.Entry{Mode: disk.Regular | 0o755, Body: []byte(body)}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := disk.Write(&out, files); err != nil {
+		t.Fatal(err)
+	}
+	return reader(out.String())
 }
 
 func randomText(r *rand.Rand, n int) string {

@@ -44,6 +44,9 @@ type algorithm struct {
 	hash      func() hash.Hash
 }
 
+// es384 is the place of the algorithm that we sign with.
+const es384 = 1
+
 func algorithms() []algorithm {
 	return []algorithm{
 		{"ES256", "\x43\xa1\x01\x26", elliptic.P256(), sha256.New},

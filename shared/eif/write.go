@@ -16,27 +16,40 @@ var ErrChanged = errors.New("the parts changed while they were written")
 
 // Write writes an image file of version 4: kernel, cmdline, metadata, ramdisks. The same image gives the same bytes. Kernel and
 // ramdisks are read twice and streamed. It writes nothing that [Parse] would refuse.
-func Write(w io.Writer, img Image) error {
+func Write(w io.Writer, img Image) error { return write(w, img, nil) }
+
+// WriteSigned writes the same file with a signature over its PCR0 after it, as AWS's tools do. Kernel and ramdisks are read three
+// times. The signature is the same every time (RFC 6979), hence so are the bytes.
+func WriteSigned(w io.Writer, img Image, key *SigningKey) error { return write(w, img, key) }
+
+func write(w io.Writer, img Image, key *SigningKey) error {
 	parts, err := img.parts()
-	if err != nil {
-		return fmt.Errorf("write enclave image: %w", err)
+	if err == nil && key != nil {
+		parts, err = key.sign(parts)
 	}
-	h, err := layOut(img, parts)
-	if err != nil {
-		return fmt.Errorf("write enclave image: %w", err)
-	}
-	h.Checksum, err = emit(io.Discard, h, parts)
-	if err != nil {
-		return fmt.Errorf("write enclave image: %w", err)
-	}
-	again, err := emit(w, h, parts)
-	if err == nil && again != h.Checksum {
-		err = ErrChanged
+	if err == nil {
+		err = writeParts(w, img, parts)
 	}
 	if err != nil {
 		return fmt.Errorf("write enclave image: %w", err)
 	}
 	return nil
+}
+
+func writeParts(w io.Writer, img Image, parts []part) error {
+	h, err := layOut(img, parts)
+	if err != nil {
+		return err
+	}
+	h.Checksum, err = emit(io.Discard, h, parts)
+	if err != nil {
+		return err
+	}
+	again, err := emit(w, h, parts)
+	if err == nil && again != h.Checksum {
+		err = ErrChanged
+	}
+	return err
 }
 
 // part is a section that is still to be written.
@@ -67,14 +80,14 @@ func (img Image) parts() ([]part, error) {
 		}
 		parts = append(parts, part{Section{Type: RamdiskSection}, ramdisk})
 	}
-	if len(parts) > maxSections {
-		return nil, fmt.Errorf("%d sections, at most %d are allowed", len(parts), maxSections)
-	}
 	return parts, nil
 }
 
 // layOut gives every part its place, and makes a header without a checksum.
 func layOut(img Image, parts []part) (header, error) {
+	if len(parts) > maxSections {
+		return header{}, fmt.Errorf("%d sections, at most %d are allowed", len(parts), maxSections)
+	}
 	h := header{
 		Magic: [4]byte([]byte(magic)), Version: maxVersion, Flags: uint16(img.Arch), Memory: img.Memory, CPUs: img.CPUs,
 		Sections: uint16(len(parts)),

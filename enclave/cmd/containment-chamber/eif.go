@@ -7,20 +7,18 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/policyfile"
-	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif"
 )
 
-// newEIFCommand makes "eif", which reads enclave images.
+// newEIFCommand makes "eif", which builds and reads enclave images.
 func newEIFCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eif",
-		Short: "Measure and describe enclave image files",
+		Short: "Build, describe, measure, verify and compare enclave image files",
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newEIFMeasure(), newEIFDescribe())
+	cmd.AddCommand(newEIFMeasure(), newEIFDescribe(), newEIFBuild(), newEIFVerify(), newEIFDiff())
 	return cmd
 }
 
@@ -30,16 +28,7 @@ func newEIFMeasure() *cobra.Command {
 		Short: "Print the registers of an enclave that runs this image, outside debug mode",
 	}
 	return reading(cmd, func(file *eif.File) any { return file.Describe().PCRs }, func(out io.Writer, file *eif.File) error {
-		for _, index := range attestation.Registers() {
-			value, ok := file.PCRs[index]
-			if !ok {
-				continue
-			}
-			if _, err := fmt.Fprintf(out, "PCR%d %s  %s\n", index, value, policyfile.Meaning(index)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printRegisters(out, file.PCRs)
 	})
 }
 
@@ -73,21 +62,40 @@ func reading(cmd *cobra.Command, value func(*eif.File) any, text func(io.Writer,
 
 // parseImage reads and measures an image. What is returned does not read the file again.
 func parseImage(path string) (*eif.File, error) {
+	image, err := openImage(path)
+	if err != nil {
+		return nil, err
+	}
+	image.close()
+	return image.File, nil
+}
+
+// openedImage is an image whose sections can be read still.
+type openedImage struct {
+	*eif.File
+	path string
+	file *os.File
+}
+
+func (f openedImage) close() { _ = f.file.Close() } // nothing was written
+
+// openImage reads and measures an image, and leaves it open.
+func openImage(path string) (openedImage, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, usageError{err}
+		return openedImage{}, usageError{err}
 	}
 	if !info.Mode().IsRegular() { // which may wait for a writer when it is opened
-		return nil, usageError{fmt.Errorf("%s: is no regular file", path)}
+		return openedImage{}, usageError{fmt.Errorf("%s: is no regular file", path)}
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, usageError{err}
+		return openedImage{}, usageError{err}
 	}
-	defer func() { _ = file.Close() }() // nothing was written
 	parsed, err := eif.Parse(file, info.Size())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		_ = file.Close() // nothing was written
+		return openedImage{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return parsed, nil
+	return openedImage{parsed, path, file}, nil
 }

@@ -93,6 +93,22 @@ func TestEnclaveBinary(t *testing.T) {
 	})
 }
 
+// The init is measured too, and runs before anything else: it is the standard library and system calls.
+func TestInitBinary(t *testing.T) {
+	all := dependencies(t, "enclave", "./cmd/chamber-init")
+	for p, listed := range all {
+		if !listed.Standard && !within(p, home+"enclave/cmd/chamber-init", "golang.org/x/sys/unix") {
+			t.Errorf("the init links %s: it needs the standard library and golang.org/x/sys/unix alone", p)
+		}
+		if within(p, "net", "os/exec", "plugin") {
+			t.Errorf("the init links %s: it starts one program and opens one socket, by system calls", p)
+		}
+	}
+	if _, ok := all["golang.org/x/sys/unix"]; !ok {
+		t.Errorf("%d packages and no golang.org/x/sys/unix: the list is not that of the init", len(all))
+	}
+}
+
 // checkList compares with the list on record: what the enclave image trusts changes in review only.
 func checkList(t *testing.T, all map[string]listed) {
 	t.Helper()

@@ -26,9 +26,10 @@ new_key() {
 	openssl req -new -x509 -key "$tmp/$1.key" -days 3650 -subj "/CN=containment-chamber test $1" -out "$tmp/$1.pem"
 }
 
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
 if [ "${1:-}" = --write ]; then
-	tmp=$(mktemp -d)
-	trap 'rm -rf "$tmp"' EXIT
 	out=$root/shared/eif/testdata
 	yes kernel | head -c 1000 >"$tmp/kernel"
 	yes boot | head -c 700 >"$tmp/boot"
@@ -50,6 +51,25 @@ if [ "${1:-}" = --write ]; then
 		"$oracle" describe "$image" >"${image%.eif}.json"
 	done
 fi
+
+# What "eif build" makes, signed and not, compressed and not: the same registers, and a good signature.
+(cd enclave && GOWORK=off go build -o "$tmp/" ./cmd/containment-chamber)
+new_key signer secp384r1
+mkdir -p "$tmp/root/etc"
+cp scripts/oracle/eif/run.sh "$tmp/root/program"
+ln -s ../program "$tmp/root/etc/link"
+for options in '' --gzip "--signing-certificate $tmp/signer.pem --private-key $tmp/signer.key" '--arch arm64'; do
+	# shellcheck disable=SC2086 # several words
+	"$tmp/containment-chamber" eif build $options --output "$tmp/built.eif" --kernel "$tmp/containment-chamber" --init "$tmp/root/program" \
+		--cmdline 'console=ttyS0' --rootfs "$tmp/root" --cmd /program >/dev/null
+	"$oracle" describe "$tmp/built.eif" >"$tmp/theirs.json"
+	"$tmp/containment-chamber" eif measure --json "$tmp/built.eif" | grep -o '"PCR[0-9]*": "[0-9a-f]*"' >"$tmp/ours"
+	grep -o '"PCR[0-9]*": "[0-9a-f]*"' "$tmp/theirs.json" | diff - "$tmp/ours" || { echo "scripts/oracle/eif/run.sh: eif build $options: AWS's library finds other registers" >&2; exit 1; }
+	grep -q '"checksum": true' "$tmp/theirs.json" || { echo "scripts/oracle/eif/run.sh: eif build $options: wrong checksum" >&2; exit 1; }
+	case $options in *private-key*) signature=true ;; *) signature=null ;; esac
+	grep -q "\"signature\": $signature" "$tmp/theirs.json" || { echo "scripts/oracle/eif/run.sh: eif build $options: want signature $signature" >&2; exit 1; }
+done
+echo "AWS's library finds the same registers in what eif build makes"
 
 cd shared/eif
 go test -count=1 -run '^TestOracle$' . -oracle "$oracle"
