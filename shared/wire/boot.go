@@ -16,7 +16,8 @@ const DigestSize = 48
 // The boot protocol on [PortBoot]: the enclave connects and says [Hello]; the parent answers with
 // [Configuration], or with [Heartbeat] if the enclave says that it has its configuration already, or with [Refusal];
 // the enclave answers the configuration with [Acknowledgement]. From then on the enclave sends a
-// [Heartbeat] every [HeartbeatEvery] and the parent answers each.
+// [Heartbeat] every [HeartbeatEvery] and the parent answers each. A parent that is about to stop says [Draining] at once, and
+// to each heartbeat and hello of a configured enclave from then on.
 //
 // A conversation of its own, on another connection, is [IdentityRequest] and its answer, [Identity] or [Refusal].
 //
@@ -50,6 +51,10 @@ type Heartbeat struct {
 	Digest [DigestSize]byte
 }
 
+// Draining says that the parent is about to stop, and that clients should come through another one. It ends nothing: an enclave
+// outlives its parent.
+type Draining struct{}
+
 // Refusal ends the conversation with a reason for people, at most 1 KiB.
 type Refusal struct{ Reason string }
 
@@ -63,6 +68,7 @@ const (
 	kindRefusal
 	kindIdentityRequest
 	kindIdentity
+	kindDraining
 )
 
 const (
@@ -136,6 +142,8 @@ func (k kind) limit() int {
 		return 2
 	case kindIdentity:
 		return 3 + maxName + MaxToken
+	case kindDraining:
+		return 0
 	}
 	return -1
 }
@@ -156,6 +164,8 @@ func (k kind) String() string {
 		return "identity request"
 	case kindIdentity:
 		return "identity"
+	case kindDraining:
+		return "draining"
 	}
 	return fmt.Sprintf("kind %d", byte(k))
 }
@@ -186,6 +196,8 @@ func (k kind) parse(body []byte) (Message, error) {
 		return IdentityRequest{Version: binary.BigEndian.Uint16(body)}, nil
 	case kindIdentity:
 		return parseIdentity(body)
+	case kindDraining:
+		return Draining{}, nil
 	}
 	return nil, fmt.Errorf("unknown message kind %d", byte(k))
 }
@@ -195,6 +207,7 @@ func (Configuration) kind() kind   { return kindConfiguration }
 func (Acknowledgement) kind() kind { return kindAcknowledgement }
 func (Heartbeat) kind() kind       { return kindHeartbeat }
 func (Refusal) kind() kind         { return kindRefusal }
+func (Draining) kind() kind        { return kindDraining }
 
 func (m Hello) appendBody(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, m.Version)
@@ -207,3 +220,4 @@ func (m Configuration) appendBody(b []byte) []byte   { return append(b, m.YAML..
 func (m Acknowledgement) appendBody(b []byte) []byte { return append(b, m.Digest[:]...) }
 func (m Heartbeat) appendBody(b []byte) []byte       { return append(b, m.Digest[:]...) }
 func (m Refusal) appendBody(b []byte) []byte         { return append(b, m.Reason...) }
+func (Draining) appendBody(b []byte) []byte          { return b }

@@ -32,6 +32,7 @@ var frames = []struct {
 	{"no identity", Identity{Source: NoSource}, "\x07\x00\x00\x00\x01\x01"},
 	{"web identity", Identity{Source: WebIdentity, Name: "role", Token: "token"}, "\x07\x00\x00\x00\x0c\x02\x00\x04roletoken"},
 	{"pod identity", Identity{Source: PodIdentity, Name: "u", Token: "t"}, "\x07\x00\x00\x00\x05\x03\x00\x01ut"},
+	{"draining", Draining{}, "\x08\x00\x00\x00\x00"},
 }
 
 func TestMessages(t *testing.T) {
@@ -105,7 +106,8 @@ func TestMessageTruncatedAtEachByte(t *testing.T) {
 func TestReadMessageRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, bytes, because string }{
 		{"kind zero", "\x00\x00\x00\x00\x00", "unknown message kind 0"},
-		{"a kind of the future", "\x08\x00\x00\x00\x00", "unknown message kind 8"},
+		{"a kind of the future", "\x09\x00\x00\x00\x00", "unknown message kind 9"},
+		{"draining with a reason", "\x08\x00\x00\x00\x01x", "message too large: draining of 1 bytes, limit 0"},
 		{"another protocol", "GET / HTTP/1.1\r\n\r\n", "unknown message kind 71"},
 		{"short hello", "\x01\x00\x00\x00\x02\x00\x01", "malformed hello"},
 		{"long hello", "\x01\x00\x00\x00\x04\x00\x01\x00\x00", "message too large: hello of 4 bytes, limit 3"},

@@ -37,14 +37,15 @@ type Limits struct {
 	waiting     prometheus.Counter // of shed, as is the next
 	greedy      prometheus.Counter
 	connections connectionMetrics
-	most        func() int // connections of one listener
+	most        func() int  // connections of one listener
+	draining    func() bool // says whether clients are to leave
 }
 
 // NewLimits makes the limits, and registers containment_http_… with r. requests is how many requests other than GET may be
 // inside at once: from the end of their bodies until their answers begin.
 func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	l := &Limits{
-		connections: newConnectionMetrics(), most: mostConnections,
+		connections: newConnectionMetrics(), most: mostConnections, draining: func() bool { return false },
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "containment_http_requests_shed_total",
 			Help: "Requests answered 503 because a bound on what comes in was reached, by the bound.",
@@ -79,6 +80,9 @@ func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 
 // SetRequests changes how many requests other than GET may be inside at once. Those that are inside stay.
 func (l *Limits) SetRequests(n int) { l.requests.most.Store(int64(n)) }
+
+// LeaveWhile has each answer say that it is the last of its connection, for as long as draining is true. It is called before any server runs.
+func (l *Limits) LeaveWhile(draining func() bool) { l.draining = draining }
 
 // places are taken or refused.
 type places struct {

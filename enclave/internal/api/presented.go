@@ -59,10 +59,11 @@ func (c *conn) leaving() bool {
 	return c.timer != nil && time.Until(c.presented.NotAfter) < farewell
 }
 
-// bidFarewell has the answer to a request end its connection when that is near its end: over HTTP/2 the server sends GOAWAY then.
-func bidFarewell(h http.Handler) http.Handler {
+// bidFarewell has the answer to a request end its connection when that is near its end, or when clients are to leave: over HTTP/2 the
+// server sends GOAWAY then. A client that is told so sends nothing more on it; one whose idle connection is closed may have sent.
+func (l *Limits) bidFarewell(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if connection(r.Context()).leaving() {
+		if l.draining() || connection(r.Context()).leaving() {
 			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)

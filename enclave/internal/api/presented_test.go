@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +96,76 @@ func TestHTTP2ConnectionsEndWithTheirEvidence(t *testing.T) {
 	}
 	if len(seen) < 2 || answered != requests {
 		t.Errorf("%d requests on %d connections, want %d on several", answered, len(seen), requests)
+	}
+}
+
+// TestClientsAreAskedToLeave: as long as they are to, each answer is the last of its connection, new ones are taken all the same, and one
+// that nobody uses stays.
+func TestClientsAreAskedToLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits(t, 1)
+		var draining atomic.Bool
+		l.LeaveWhile(draining.Load)
+		r := inMemory(t, l, http.HandlerFunc(echo))
+		ask := func(p *peer) {
+			t.Helper()
+			p.post("/", "{}")
+			if code, _, _ := p.answer(); code != http.StatusOK {
+				t.Errorf("answered %d", code)
+			}
+		}
+		first, second := r.connect(), r.connect()
+		ask(first)
+		ask(first)
+		ask(second)
+		draining.Store(true)
+		ask(first)
+		first.ended()
+		late := r.connect()
+		ask(late)
+		late.ended()
+		draining.Store(false)
+		ask(second)
+		ask(second)
+	})
+}
+
+// TestHTTP2ClientsAreAskedToLeave: they take other connections, and lose no request.
+func TestHTTP2ClientsAreAskedToLeave(t *testing.T) {
+	l := limits(t, 64)
+	var draining atomic.Bool
+	l.LeaveWhile(draining.Load)
+	var mu sync.Mutex
+	seen := map[*conn]int{}
+	url, transport := overTLS(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen[connection(r.Context())]++
+		mu.Unlock()
+		echo(w, r)
+	}))
+	client := &http.Client{Transport: transport}
+	ask := func() {
+		t.Helper()
+		res, err := client.Post(url, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {
+			t.Errorf("%s %s", res.Proto, res.Status)
+		}
+	}
+	ask()
+	ask()
+	if len(seen) != 1 {
+		t.Errorf("%d connections before", len(seen))
+	}
+	draining.Store(true)
+	for range 10 {
+		ask()
+	}
+	if len(seen) < 2 {
+		t.Error("the connection was kept")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
@@ -111,12 +112,25 @@ func run(ctx context.Context, o Options) error {
 		s.house.limit += s.cfg.Server.DrainTimeout
 		<-running.Done()
 		err = context.Cause(running)
+		if d := s.cfg.Server.DrainDelay; ctx.Err() != nil && d > 0 {
+			s.askToLeave(d)
+		}
 	}
 	if ctx.Err() != nil { // the end was asked for; a start that it cut short is no failure
 		s.log.Info("asked to stop", zap.NamedError("interrupted", err))
 		err = nil
 	}
 	return errors.Join(err, s.stop(err))
+}
+
+// askToLeave answers everything for so long, and tells clients to go: they come back by another way, which a balancer needs time to
+// find, and none has a request on a connection that is then closed.
+func (s *signer) askToLeave(d time.Duration) {
+	s.health.Drain()
+	s.log.Info("not ready any more; clients are asked to leave", zap.Duration("for", d))
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
 }
 
 // start listens for probes first, so that they can tell what is missing, and then runs the stages.

@@ -34,6 +34,7 @@ func (s *signer) listenEarly() error {
 	if s.limits, err = api.NewLimits(api.DefaultRequests, s.registry); err != nil {
 		return err
 	}
+	s.limits.LeaveWhile(s.health.Draining)
 	if err := s.showHealth(); err != nil {
 		return err
 	}

@@ -139,6 +139,7 @@ func (s *signer) measureConfiguration(ctx context.Context) error {
 		s.log.Warn("the parent may not have heard of the acknowledgement", zap.Error(errors.Join(err, s.session.Close())))
 	}
 	s.log.Info("configuration measured", zap.String("attestation_config_digest", fmt.Sprintf("%x", digest)))
+	s.session.Draining = s.health.SetParentDraining
 	s.house.start("heartbeat", s.session.Run)
 	return nil
 }

@@ -147,6 +147,8 @@ func name(m wire.Message) string {
 		return "an identity request"
 	case wire.Identity:
 		return "an identity"
+	case wire.Draining:
+		return "that it is about to stop"
 	}
 	return fmt.Sprintf("%T", m)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,10 +15,15 @@ import (
 
 // Session is the conversation with the boot service after the configuration came. Its methods are called one after another.
 type Session struct {
-	network vsock.Network
-	log     *zap.Logger
-	conn    vsock.Conn // nil while there is none
-	digest  [wire.DigestSize]byte
+	// Draining, unless it is nil, is called by Run with true when the parent says that it is about to stop, and with false when one
+	// answers that is not. What is between them is not known: nobody answers.
+	Draining func(bool)
+
+	draining bool // as it was told last
+	network  vsock.Network
+	log      *zap.Logger
+	conn     vsock.Conn // nil while there is none
+	digest   [wire.DigestSize]byte
 }
 
 // Acknowledge tells the parent that the configuration was accepted under this digest.
@@ -65,18 +71,60 @@ func (s *Session) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		wait := wire.HeartbeatEvery
+		if err == nil {
+			out.over()
+			if err = s.listen(ctx); err == nil {
+				pause.Reset() // a parent that answers and breaks off is not one that is there
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			_ = s.Close()
 			out.tell(err)
-			wait = pause.NextBackOff()
-		} else {
-			out.over()
-			pause.Reset()
+			if !sleep(ctx, pause.NextBackOff()) {
+				return nil
+			}
 		}
-		if !sleep(ctx, wait) {
+	}
+}
+
+// listen waits until the next heartbeat is due. A parent that is about to stop does not wait to be asked.
+func (s *Session) listen(ctx context.Context) error {
+	due := time.Now().Add(wire.HeartbeatEvery)
+	for {
+		var m wire.Message
+		err := within(ctx, s.conn, time.Until(due), func() (err error) {
+			m, err = wire.ReadMessage(s.conn)
+			return err
+		})
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
+		case err != nil:
+			return fmt.Errorf("%s, between two heartbeats: %w", peer, err)
 		}
+		if _, ok := m.(wire.Draining); !ok {
+			return unwanted(m)
+		}
+		s.tell(true)
+	}
+}
+
+// tell says what has changed.
+func (s *Session) tell(draining bool) {
+	if draining == s.draining {
+		return
+	}
+	s.draining = draining
+	if draining {
+		s.log.Info("the parent is about to stop: clients are asked to leave")
+	} else {
+		s.log.Info("a parent is there that is not about to stop")
+	}
+	if s.Draining != nil {
+		s.Draining(draining)
 	}
 }
 
@@ -88,13 +136,20 @@ func (s *Session) beat(ctx context.Context) error {
 			return err
 		}
 		s.conn = conn
-		if _, ok := answer.(wire.Heartbeat); !ok { // a parent that started anew has no digest to echo yet
+		switch answer.(type) {
+		case wire.Heartbeat: // a parent that started anew has no digest to echo yet
+		case wire.Draining:
+		default:
 			return unwanted(answer)
 		}
 	}
 	answer, err := exchange(ctx, s.conn, wire.Heartbeat{Digest: s.digest}, wire.HeartbeatLost)
 	if err != nil {
 		return err
+	}
+	if _, ok := answer.(wire.Draining); ok {
+		s.tell(true)
+		return nil
 	}
 	echo, ok := answer.(wire.Heartbeat)
 	if !ok {
@@ -103,6 +158,7 @@ func (s *Session) beat(ctx context.Context) error {
 	if echo.Digest != s.digest {
 		return fmt.Errorf("%s answered a heartbeat with digest %x… instead of %x…", peer, echo.Digest[:8], s.digest[:8])
 	}
+	s.tell(false)
 	return nil
 }
 

@@ -46,6 +46,7 @@ func TestDefaults(t *testing.T) {
 	want := map[string][2]any{
 		"server.listen_address":        {c.Server.ListenAddress, "127.0.0.1"},
 		"server.listen_port":           {c.Server.ListenPort, uint16(9000)},
+		"server.drain_delay_seconds":   {c.Server.DrainDelay, time.Duration(0)},
 		"server.drain_timeout_seconds": {c.Server.DrainTimeout, 15 * time.Second},
 		"http":                         {c.HTTP, HTTP{MaxConcurrentRequests: 8192}},
 		"custom_network":               {c.CustomNetwork, CustomNetwork{SlotsPerEpoch: 32, SecondsPerSlot: 12, Forks: []CustomFork{}}},
@@ -83,8 +84,8 @@ func TestDefaults(t *testing.T) {
 // TestSchema holds what the code relies on and the compiler cannot see.
 func TestSchema(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 98 {
-		t.Errorf("%d keys, want 98: update this test when a key comes or goes", len(keys))
+	if len(keys) != 99 {
+		t.Errorf("%d keys, want 99: update this test when a key comes or goes", len(keys))
 	}
 	seen := make(map[string]bool)
 	for _, k := range keys {

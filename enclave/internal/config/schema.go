@@ -73,7 +73,13 @@ type Server struct {
 	// TCP port of the main listener. Zero takes any free port, for tests.
 	// Trust: none beyond listen_address.
 	ListenPort uint16 `koanf:"listen_port" default:"9000" range:"0-65535"`
-	// Seconds that requests under way may take to end after SIGTERM. Zero cuts them off at once.
+	// Seconds after SIGTERM in which requests are answered as before, but /readyz with 503, and each answer says that it is
+	// the last of its connection: clients have left when the listeners close. The parent, after a SIGTERM of its own, lets
+	// clients in for as long, and its enclave tells them the same. With replicas it is to be longer than a load balancer
+	// needs to see it, and than a slot, in which validator clients use their connections again: 15. Zero closes at once.
+	// Trust: none; whoever can send the signal can also kill the process.
+	DrainDelay time.Duration `koanf:"drain_delay_seconds" default:"0" range:"0-600"`
+	// Seconds that requests under way may take to end after SIGTERM and drain_delay_seconds. Zero cuts them off at once.
 	// Trust: none; a vote that is on record but whose signature was cut off can be asked for again.
 	DrainTimeout time.Duration `koanf:"drain_timeout_seconds" default:"15" range:"0-600"`
 }

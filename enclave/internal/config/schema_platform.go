@@ -104,8 +104,8 @@ type Parent struct {
 	Ingress ParentIngress `koanf:"ingress"`
 	// The receiver of the enclave's log lines.
 	LogSink ParentLogSink `koanf:"log_sink"`
-	// Seconds that open connections may take to end after SIGTERM; best longer than server.drain_timeout_seconds, so
-	// that the enclave is done first. Zero cuts them off at once.
+	// Seconds that open connections may take to end after SIGTERM and server.drain_delay_seconds; best longer than
+	// server.drain_timeout_seconds, so that the enclave is done first. Zero cuts them off at once.
 	// Trust: none.
 	DrainTimeout time.Duration `koanf:"drain_timeout_seconds" default:"20" range:"0-600"`
 }

@@ -51,7 +51,7 @@ func newRunCommand() *cobra.Command {
 	return cmd
 }
 
-// runAll builds the parts of one enclave's parent and runs them until ctx ends. Clients are let go first; egress and boot
+// runAll builds the parts of one enclave's parent and runs them until ctx ends. Clients are asked to leave, then let go; egress and boot
 // service stay while the enclave finishes what it has, and the log sink longest, because the last lines tell how that went.
 //
 // At SIGHUP it loads the configuration again.
@@ -90,9 +90,17 @@ func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config
 	all.add(bootService, routes, &again, health.New(cfg.ParentHealth, ready, b.registry, b.log.Named("health")))
 	all.add(logs)
 
+	late, release := leaveFor(ctx, cfg.DrainDelay, func() {
+		bootService.Drain()
+		if cfg.DrainDelay > 0 {
+			b.log.Info("asked to stop; clients are asked to leave", zap.Duration("for", cfg.DrainDelay))
+		}
+	})
+	defer release()
+
 	b.log.Info("starting", logging.Starting.Field(), zap.String("version", wire.Release), zap.Bool("simulated", cfg.Simulated), zap.Uint32("enclave_cid", cfg.EnclaveCID), zap.Int("routes", len(cfg.Routes)))
 	warnOfFewDescriptors(b.log, descriptorsFor(cfg, len(front)))
-	return all.Run(ctx)
+	return all.Run(late)
 }
 
 // vsockOf is how the enclave is reached.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -49,8 +50,10 @@ type Service struct {
 	metrics       *metrics
 	failures      streak.Streak
 	getenv        func(string) string
-	unidentified  streak.Streak // failures to give an AWS identity
-	visits        atomic.Uint64 // connections so far
+	unidentified  streak.Streak   // failures to give an AWS identity
+	visits        atomic.Uint64   // connections so far
+	draining      context.Context //nolint:containedctx // ends with Drain: a signal that conversations wait for
+	drain         context.CancelFunc
 	state         state
 }
 
@@ -85,6 +88,7 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 	if s.getenv == nil {
 		s.getenv = func(string) string { return "" }
 	}
+	s.draining, s.drain = context.WithCancel(context.Background())
 	s.Configure(cfg.Configuration)
 	auto.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "containment_parent_enclave_alive",
@@ -100,6 +104,9 @@ func New(cfg Config, log *zap.Logger, acceptors *accept.Metrics, registry promet
 
 // Configure sets what an enclave is handed that comes without a configuration; one that has one keeps it.
 func (s *Service) Configure(configuration []byte) { s.configuration.Store(&configuration) }
+
+// Drain has the enclave tell its clients, from now on, to come back through another parent: this one is about to stop.
+func (s *Service) Drain() { s.drain() }
 
 // Ready returns nil while an enclave has acknowledged its configuration and its heartbeat arrives, else what is missing.
 func (s *Service) Ready() error { return s.state.ready() }
@@ -161,7 +168,7 @@ func (s *Service) converse(v visit, c net.Conn, m wire.Message, err error) (step
 		return stepHello, err
 	}
 	if hello.Configured {
-		if err := send(c, wire.Heartbeat{Digest: s.state.last()}); err != nil {
+		if err := send(c, s.answer(wire.Heartbeat{Digest: s.state.last()})); err != nil {
 			return stepHello, err
 		}
 		s.log.Info("enclave is back; it has its configuration")
@@ -169,9 +176,17 @@ func (s *Service) converse(v visit, c net.Conn, m wire.Message, err error) (step
 		return stepConfiguration, err
 	}
 	s.failures.Heal(s.log, "boot conversation works again")
-	heard := time.Now()
+	defer context.AfterFunc(s.draining, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })()
+	heard, told := time.Now(), false
 	for {
 		m, err := receive(c, time.Until(heard.Add(wire.HeartbeatLost)))
+		if errors.Is(err, os.ErrDeadlineExceeded) && s.draining.Err() != nil && !told {
+			told = true // at once, and not with the next heartbeat
+			if err := send(c, wire.Draining{}); err != nil {
+				return stepHeartbeat, err
+			}
+			continue
+		}
 		if err != nil {
 			return stepHeartbeat, fmt.Errorf("%w: %w", errAwaited, err)
 		}
@@ -183,10 +198,18 @@ func (s *Service) converse(v visit, c net.Conn, m wire.Message, err error) (step
 		if err := s.beat(v, beat.Digest); err != nil {
 			return stepHeartbeat, err
 		}
-		if err := send(c, beat); err != nil {
+		if err := send(c, s.answer(beat)); err != nil {
 			return stepHeartbeat, err
 		}
 	}
+}
+
+// answer is what a heartbeat or a hello gets: its echo, unless the parent is about to stop.
+func (s *Service) answer(echo wire.Heartbeat) wire.Message {
+	if s.draining.Err() != nil {
+		return wire.Draining{}
+	}
+	return echo
 }
 
 // greet takes the hello. A peer that says something else is told why it is turned away.

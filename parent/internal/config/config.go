@@ -47,7 +47,9 @@ type Config struct {
 	AllowLoopback bool
 	// MaxLogLines is how many lines the log sink passes on in a second (parent.log_sink.max_lines_per_second, 10000; 0: no limit).
 	MaxLogLines int
-	// Drain is how long open connections may take to end at shutdown (parent.drain_timeout_seconds, 20; 0 cuts them at once).
+	// DrainDelay is how long clients are still taken in after SIGTERM, while the enclave asks them to leave (server.drain_delay_seconds, 0).
+	DrainDelay time.Duration
+	// Drain is how long open connections may take to end after that (parent.drain_timeout_seconds, 20; 0 cuts them at once).
 	Drain time.Duration
 	// LogLevel is debug, info, warn or error (log.level, info).
 	LogLevel string
@@ -119,6 +121,7 @@ func (r *reader) read() *Config {
 	cfg := &Config{
 		EnclaveCID:  uint32(r.number("tee.enclave_cid", 16, 4, 1<<32-2)),
 		MaxLogLines: int(r.number("parent.log_sink.max_lines_per_second", 10_000, 0, 1_000_000)),
+		DrainDelay:  r.seconds("server.drain_delay_seconds", 0, 0, 600),
 		Drain:       r.seconds("parent.drain_timeout_seconds", 20, 0, 600),
 		LogLevel:    r.choice("log.level", "info", "debug", "info", "warn", "error"),
 		Egress:      r.limits("parent.egress", 1024, 10),

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 
 func TestEveryKeyIsRead(t *testing.T) {
 	c := load(t, `
-server: {listen_address: "::1", listen_port: 1}
+server: {listen_address: "::1", listen_port: 1, drain_delay_seconds: 15}
 tls: {listen_port: 2, proxy_protocol: true}
 metrics: {listen_address: 127.0.0.2, listen_port: 3}
 log: {level: debug}
@@ -86,7 +86,7 @@ parent:
 		Egress:        Limits{MaxConnections: 5, ConnectTimeout: 6 * time.Second, IdleTimeout: 7 * time.Second, HalfOpenTimeout: 12 * time.Second},
 		Ingress:       Limits{MaxConnections: 8, ConnectTimeout: 9 * time.Second, IdleTimeout: 10 * time.Second, HalfOpenTimeout: 13 * time.Second, MaxPerSource: 14},
 		ProxyProtocol: true, AllowLoopback: true, // on a laptop
-		Drain: 11 * time.Second, LogLevel: "debug",
+		DrainDelay: 15 * time.Second, Drain: 11 * time.Second, LogLevel: "debug",
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)

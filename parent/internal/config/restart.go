@@ -17,6 +17,7 @@ func (c *Config) NeedRestart(newer *Config) []string {
 		"parent.health":                          c.ParentHealth == newer.ParentHealth,
 		"parent.ingress":                         c.Ingress == newer.Ingress,
 		"parent.log_sink.max_lines_per_second":   c.MaxLogLines == newer.MaxLogLines,
+		"server.drain_delay_seconds":             c.DrainDelay == newer.DrainDelay,
 		"parent.drain_timeout_seconds":           c.Drain == newer.Drain,
 		"log.level":                              c.LogLevel == newer.LogLevel,
 	})

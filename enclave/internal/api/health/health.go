@@ -38,6 +38,7 @@ type Health struct {
 	progress Progress
 	checks   atomic.Pointer[[]Check] // set once, when the parts exist
 	draining atomic.Bool
+	parting  atomic.Bool             // the parent is about to stop
 	latest   atomic.Pointer[outcome] // of the last look at all checks; nil before
 }
 
@@ -53,6 +54,12 @@ func (h *Health) SetChecks(checks []Check) { h.checks.Store(&checks) }
 
 // Drain makes the process not ready for good.
 func (h *Health) Drain() { h.draining.Store(true) }
+
+// SetParentDraining makes the process not ready for as long as its parent is about to stop.
+func (h *Health) SetParentDraining(draining bool) { h.parting.Store(draining) }
+
+// Draining says whether clients are to leave.
+func (h *Health) Draining() bool { return h.draining.Load() || h.parting.Load() }
 
 // Starting returns the stage that is missing and the reason as far as one is known; ok is false when all are done.
 func (h *Health) Starting() (stage string, reason error, ok bool) {
@@ -113,6 +120,9 @@ func (h *Health) ask(ctx context.Context, wanted func(Check) bool) []result {
 func (h *Health) boot() result {
 	if h.draining.Load() {
 		return result{ID: "boot", Status: down, Data: map[string]any{"reason": "draining: the process is stopping"}}
+	}
+	if h.parting.Load() {
+		return result{ID: "boot", Status: down, Data: map[string]any{"reason": "draining: the parent is about to stop"}}
 	}
 	stage, reason, done := h.progress.Missing()
 	if done {

@@ -110,6 +110,23 @@ func TestDrainingIsNotReadyForGood(t *testing.T) {
 	}
 }
 
+// TestNotReadyWhileTheParentDrains: and again when there is one that does not, unless the process stops itself.
+func TestNotReadyWhileTheParentDrains(t *testing.T) {
+	h := New(progress{})
+	for _, draining := range []bool{true, false} {
+		h.SetParentDraining(draining)
+		code, body := ask(t, h, "/readyz", "")
+		if (code == http.StatusServiceUnavailable) != draining || strings.Contains(body, "the parent is about to stop") != draining || h.Draining() != draining {
+			t.Errorf("the parent drains: %v; %d %s", draining, code, body)
+		}
+	}
+	h.Drain()
+	h.SetParentDraining(false)
+	if code, _ := ask(t, h, "/readyz", ""); code != http.StatusServiceUnavailable || !h.Draining() {
+		t.Errorf("ready while it stops: %d", code)
+	}
+}
+
 // TestACheckThatHangsIsCutOff proves that a probe's context has a deadline.
 func TestACheckThatHangsIsCutOff(t *testing.T) {
 	h := New(progress{})
