@@ -18,6 +18,9 @@ ROUNDS ?= 20
 CHURN ?= 1000000
 # How many keys demo-custody imports.
 KEYS ?= 100
+# Such as --blobs DIR of scripts/build-eif.sh, and --kernels DIR of scripts/release.sh, which say where AWS's kernel is.
+EIFFLAGS ?=
+RELEASEFLAGS ?=
 
 # Tools are pinned here and nowhere else.
 GOLANGCI_LINT := v2.15.0
@@ -31,7 +34,7 @@ BADNET := $(TOOLS)/toxiproxy-server
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo demo-custody check test e2e-vsock storm lint bench fuzz oracle clients fmt clean
+.PHONY: help setup build split run demo demo-custody check test e2e-vsock e2e-nsm storm lint bench fuzz oracle clients eif images chart reproduce release fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +76,9 @@ test: setup $(BADNET) ## every test of the three modules, with the race detector
 e2e-vsock: setup ## the split over real AF_VSOCK, in a guest that QEMU boots without KVM; needs Debian, a minute or two
 	@scripts/e2e-vsock.sh
 
+e2e-nsm: setup ## our enclave image on QEMU's nitro-enclave machine, with its security module, over vsock; builds that QEMU the first time, some ten minutes
+	@scripts/e2e-nsm.sh
+
 storm: split $(BADNET) ## kills, faults and races against every slashing store, faults around parent and enclave, and a million connections through it, for an hour or so: KILLS, PAIRS, PAUSE, ROUNDS, CHURN
 	@sh scripts/setup.sh tests
 	go test -count 1 -v -timeout 6h ./enclave/e2e/storm -storm.kills $(KILLS) -storm.pairs $(PAIRS) -storm.pause $(PAUSE)
@@ -85,7 +91,7 @@ lint: setup $(LINTER) ## format, vet, linters, shell scripts, known vulnerabilit
 	go vet $(PACKAGES)
 	$(LINTER) run $(PACKAGES)
 	@if command -v terraform >/dev/null 2>&1; then echo "terraform fmt, test"; sh scripts/terraform-test.sh; else echo "no terraform here: its modules not tested"; fi
-	@if command -v shellcheck >/dev/null 2>&1; then echo shellcheck; shellcheck scripts/*.sh scripts/oracle/eif/run.sh .ci/run; else echo "no shellcheck here: shell scripts not linted"; fi
+	@if command -v shellcheck >/dev/null 2>&1; then echo shellcheck; shellcheck -x $$(git ls-files "*.sh") .ci/run; else echo "no shellcheck here: shell scripts not linted"; fi
 	@sh scripts/vulncheck.sh $(GOVULNCHECK) $(MODULES)
 
 # Built from source, so that the same Go compiles the linter and the code.
@@ -116,6 +122,21 @@ oracle: setup ## signing roots against those of lodestar, measurements of images
 
 clients: split ## the signer clients of Lodestar and Prysm against the signer; needs Node 20 and npm
 	@sh scripts/clients.sh build/containment-chamber
+
+eif: setup ## the enclave image, into build/, with its registers; of a Debian kernel unless scripts/build-eif.sh is told of AWS's
+	@scripts/build-eif.sh $(EIFFLAGS)
+
+images: split ## the container images with buildah, twice, compared, and the demonstration through their file systems; needs Debian and root
+	@scripts/images.sh --twice --run
+
+chart: setup ## the Helm chart: lint, golden manifests, schemas, alerts; tools are built the first time, some ten minutes
+	@scripts/chart-test.sh
+
+reproduce: setup ## build the release twice, as unlike as one machine allows, and compare every file and every register
+	@scripts/reproduce.sh $(RELEASEFLAGS)
+
+release: setup ## the files of a release, into build/release
+	@scripts/release.sh $(RELEASEFLAGS)
 
 fmt: setup $(LINTER) ## format the Go files
 	$(LINTER) fmt $(PACKAGES)
