@@ -72,6 +72,8 @@ check: ## vet, lint if the linter is there, and the tests that need no service; 
 test: setup $(BADNET) ## every test of the three modules, with the race detector
 	@sh scripts/setup.sh tests
 	go test -race -timeout 10m $(PACKAGES)
+	cd scripts/release && GOWORK=off go vet ./... && GOWORK=off go test ./...
+	scripts/release/test.sh
 
 e2e-vsock: setup ## the split over real AF_VSOCK, in a guest that QEMU boots without KVM; needs Debian, a minute or two
 	@scripts/e2e-vsock.sh
