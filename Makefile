@@ -129,6 +129,7 @@ eif: setup ## the enclave image, into build/, with its registers; of a Debian ke
 	@scripts/build-eif.sh $(EIFFLAGS)
 
 images: split ## the container images with buildah, twice, compared, and the demonstration through their file systems; needs Debian and root
+	@[ -s build/containment-chamber.eif ] || scripts/build-eif.sh
 	@scripts/images.sh --twice --run
 
 chart: setup ## the Helm chart: lint, golden manifests, schemas, alerts; tools are built the first time, some ten minutes

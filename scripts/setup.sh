@@ -56,14 +56,14 @@ has_dynamodb() { cmp -s scripts/dynamodb/SHA256SUMS "$cache/dynamodb-local/SHA25
 install_packages() {
 	if ! command -v apt-get >/dev/null 2>&1; then
 		case $(uname -s) in
-		Darwin) fail "missing: $*. Run: xcode-select --install; brew install go; for the tests: brew install postgresql openjdk maven" ;;
+		Darwin) fail "missing: $*. Run: xcode-select --install; brew install go; for the tests: brew install postgresql openjdk maven jq" ;;
 		esac
 		if command -v dnf >/dev/null 2>&1; then
-			fail "missing: $*. Run as root: dnf install golang gcc glibc-devel glibc-static make; for the tests: dnf install postgresql-server java-21-openjdk-headless maven"
+			fail "missing: $*. Run as root: dnf install golang gcc glibc-devel glibc-static make; for the tests: dnf install postgresql-server java-21-openjdk-headless maven jq curl"
 		elif command -v apk >/dev/null 2>&1; then
-			fail "missing: $*. Run as root: apk add go gcc musl-dev make; for the tests: apk add postgresql openjdk21-jre-headless maven"
+			fail "missing: $*. Run as root: apk add go gcc musl-dev make; for the tests: apk add postgresql openjdk21-jre-headless maven jq curl bash"
 		fi
-		fail "missing: $*. Install a C compiler with its headers, make, Go $need or later, and for the tests PostgreSQL, Java $need_java or later and Maven"
+		fail "missing: $*. Install a C compiler with its headers, make, Go $need or later, and for the tests PostgreSQL, Java $need_java or later, Maven, jq and curl"
 	fi
 	if [ "$(id -u)" = 0 ]; then
 		sudo=
@@ -148,6 +148,9 @@ compiles || missing="gcc libc6-dev"
 command -v make >/dev/null 2>&1 || missing="$missing make"
 if [ "${1:-}" = tests ]; then
 	has_postgres || missing="$missing postgresql"
+	for program in jq curl; do # of the launcher
+		command -v $program >/dev/null 2>&1 || missing="$missing $program"
+	done
 	usable_java || missing="$missing default-jre-headless"
 	has_dynamodb || command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 fi

@@ -23,6 +23,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.dir, "dir", "run", "directory for keys, configuration, sockets, databases and what KMS keeps; made on first run")
 	flags.StringVar(&o.binaries, "binaries", "", "directory of the two product binaries and of kmsd (default: beside this one)")
+	flags.StringVar(&o.through, "through", "", "program that parent and signer are started through, which gets binary and arguments and becomes what it starts")
 	flags.BoolVar(&o.stay, "stay", false, "stay up after the demonstration until interrupted")
 	flags.IntVar(&o.ports.API, "port-api", 9443, "TCP port of the API over attested TLS")
 	flags.IntVar(&o.ports.Health, "port-health", 9000, "TCP port of the plaintext health endpoints")
@@ -39,6 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 type options struct {
 	dir      string
 	binaries string
+	through  string
 	stay     bool
 	ports    ports
 }

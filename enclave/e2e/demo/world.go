@@ -25,6 +25,7 @@ type world struct {
 	dir      string
 	shown    string // dir, as people are told of it
 	binaries string
+	through  string // starts parent and signer, if it is not empty
 	sockets  string
 	config   string
 	signer   string // the signer's binary, which a client measures
@@ -46,6 +47,7 @@ func prepareWorld(o options) (*world, error) {
 		dir:      dir,
 		shown:    o.dir,
 		binaries: binaries,
+		through:  o.through,
 		sockets:  filepath.Join(dir, "vsock"),
 		config:   filepath.Join(dir, "config.yaml"),
 		signer:   filepath.Join(binaries, "containment-chamber"),
@@ -110,8 +112,16 @@ func keysIn(dir, end string) ([]string, error) {
 
 // startSplit starts parent and signer. The parent has what EKS Pod Identity tells a pod, the signer has none of it.
 func (w *world) startSplit(c *cloud) (*rig.Split, error) {
-	return rig.StartSplit(rig.Command{
+	return rig.StartSplit(w.command(rig.Command{
 		Name: "parent", Binary: filepath.Join(w.binaries, "containment-chamber-enclave-proxy"), Args: []string{"run", "-c", w.config},
 		Env: c.environment(),
-	}, rig.Command{Name: "signer", Binary: w.signer, Args: []string{"server", "-c", w.config}})
+	}), w.command(rig.Command{Name: "signer", Binary: w.signer, Args: []string{"server", "-c", w.config}}))
+}
+
+// command has one started through what --through names.
+func (w *world) command(c rig.Command) rig.Command {
+	if w.through != "" {
+		c.Binary, c.Args = w.through, append([]string{c.Binary}, c.Args...)
+	}
+	return c
 }
