@@ -107,7 +107,7 @@ func TestAReloadTellsWhatBecameOfEachKey(t *testing.T) {
 	for _, line := range []struct{ message, key, says string }{
 		{"key added", secondKey, ""},
 		{"key removed", secondKey, ""},
-		{"key not loaded", "", "third.yaml: field keyType is not BLS"},
+		{"key not loaded", "", "third.yaml: field privateKey is missing"},
 		{"key not reloaded: it stays as it was", publicKey, "first.yaml: unknown type"},
 		{"keys not reloaded: nothing has changed", "", "no such file or directory"},
 	} {
