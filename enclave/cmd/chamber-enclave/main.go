@@ -24,6 +24,7 @@ func main() { os.Exit(run(context.Background(), os.Stderr)) }
 func run(ctx context.Context, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := app.Run(ctx, app.Options{Platform: app.Nitro()})
 	if err == nil {
 		return 0

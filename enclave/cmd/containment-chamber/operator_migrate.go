@@ -3,6 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +82,7 @@ func (f *compareFlags) check(cmd *cobra.Command) error {
 		return usageError{fmt.Errorf("--output: %.40q, want json or table", *f.out)}
 	case *f.old.url == "" && *f.pubkeys == "":
 		return usageError{errors.New("--old is needed, or --pubkeys")}
-	case *f.old.url != "" && *f.old.url == *f.signer.url:
+	case *f.old.url != "" && sameServer(*f.old.url, *f.signer.url):
 		return usageError{errors.New("--old and --signer-url are one and the same")}
 	case *f.network != "" && *f.root != "":
 		return usageError{errors.New("--network goes without --genesis-validators-root")}
@@ -86,6 +90,22 @@ func (f *compareFlags) check(cmd *cobra.Command) error {
 		return usageError{fmt.Errorf("--concurrency: %d, want 1 to %d", *f.atOnce, maxAtOnce)}
 	}
 	return nil
+}
+
+// sameServer tells whether two URLs lead to one server, however they are written. One that compares a signer with itself would find all well.
+func sameServer(a, b string) bool {
+	at := func(text string) string {
+		u, err := url.Parse(text)
+		if err != nil {
+			return text // refused by whoever dials it
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		return net.JoinHostPort(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), port) + path.Clean("/"+u.Path)
+	}
+	return at(a) == at(b)
 }
 
 func (f *compareFlags) run(cmd *cobra.Command) error {

@@ -135,6 +135,8 @@ func TestMigrateCompareRefuses(t *testing.T) {
 		{"--old http://a", "--signer-url is needed"},
 		{"--old=", "--old: want a value"},
 		{"--old http://a --allow-plaintext-old --signer-url http://a", "--old and --signer-url are one and the same"},
+		{"--old http://A:80/ --allow-plaintext-old --signer-url http://a", "--old and --signer-url are one and the same"},
+		{"--old https://u:p@a.:443 --signer-url https://a//", "--old and --signer-url are one and the same"},
 		{"--old http://a --signer-url http://b --allow-plaintext-signer", "--old: over http anybody could answer in its place; --allow-plaintext-old allows it"},
 		{"--old http://a --signer-url http://b --allow-plaintext-old", "--signer-url: over http anybody could answer in its place; --allow-plaintext-signer allows it"},
 		{"--old ftp://a --signer-url https://b", "--old: want http://host:port"},

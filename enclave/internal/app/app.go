@@ -100,8 +100,11 @@ func run(ctx context.Context, o Options) error {
 	if err := s.openLogs(); err != nil {
 		return err
 	}
-	running, fail := context.WithCancelCause(ctx)
+	broken, fail := context.WithCancelCause(context.WithoutCancel(ctx)) // by a room that ends by itself, also while clients leave
 	defer fail(nil)
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(broken, func() { stop(context.Cause(broken)) })()
 	s.house = newHouse(ctx, s.log.Named("app"), fail)
 	s.yard = newHouse(ctx, s.log.Named("app"), fail)
 	s.progress = boot.NewProgress()
@@ -113,7 +116,7 @@ func run(ctx context.Context, o Options) error {
 		<-running.Done()
 		err = context.Cause(running)
 		if d := s.cfg.Server.DrainDelay; ctx.Err() != nil && d > 0 {
-			s.askToLeave(d)
+			s.askToLeave(broken, d)
 		}
 	}
 	if ctx.Err() != nil { // the end was asked for; a start that it cut short is no failure
@@ -124,13 +127,17 @@ func run(ctx context.Context, o Options) error {
 }
 
 // askToLeave answers everything for so long, and tells clients to go: they come back by another way, which a balancer needs time to
-// find, and none has a request on a connection that is then closed.
-func (s *signer) askToLeave(d time.Duration) {
+// find, and none has a request on a connection that is then closed. There is nothing to wait for once a room is broken.
+func (s *signer) askToLeave(broken context.Context, d time.Duration) {
 	s.health.Drain()
 	s.log.Info("not ready any more; clients are asked to leave", zap.Duration("for", d))
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	<-timer.C
+	select {
+	case <-timer.C:
+	case <-broken.Done():
+		s.log.Error("a part ended while clients left", zap.Error(context.Cause(broken)))
+	}
 }
 
 // start listens for probes first, so that they can tell what is missing, and then runs the stages.

@@ -1,9 +1,18 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 )
 
 // TestClientsAreAskedToLeave: between the word to stop and the deed everything is signed, nothing is ready, and each answer is the last of
@@ -49,4 +58,18 @@ func TestClientsAreAskedToLeave(t *testing.T) {
 		t.Errorf("end: %v", err)
 	}
 	a.done <- nil
+}
+
+// TestABrokenPartIsNotWaitedFor: clients cannot leave by a door that is shut.
+func TestABrokenPartIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &signer{log: zap.NewNop(), health: health.New(boot.NewProgress())}
+		broken, fail := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Minute, func() { fail(errors.New("the listener is gone")) })
+		began := time.Now()
+		s.askToLeave(broken, time.Hour)
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("left after %v", took)
+		}
+	})
 }

@@ -3,11 +3,10 @@ package boot
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/memvsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -80,27 +79,37 @@ func TestDrainingIsHeard(t *testing.T) {
 	})
 }
 
-// TestOnlyDrainingComesUnasked: after anything else the parent is connected to again.
+// TestOnlyDrainingComesUnasked, and once between two heartbeats: after anything else the parent is connected to again.
 func TestOnlyDrainingComesUnasked(t *testing.T) {
-	bubble(t, 0, func(ctx context.Context, t *testing.T) {
-		var network memvsock.Network
-		s, parentEnded := connected(t, &network, func(c net.Conn) {
-			m, _ := wire.ReadMessage(c)
-			_ = wire.WriteMessage(c, m)
-			_ = wire.WriteMessage(c, wire.Configuration{YAML: []byte("evil: true")})
-			hang(c)
+	for _, tc := range []struct {
+		name, because string
+		unasked       []wire.Message
+	}{
+		{"another message", "a configuration", []wire.Message{wire.Configuration{YAML: []byte("evil: true")}}},
+		{"again and again", "that it is about to stop", []wire.Message{wire.Draining{}, wire.Draining{}}},
+	} {
+		bubble(t, 0, func(ctx context.Context, t *testing.T) {
+			var network memvsock.Network
+			s, parentEnded := connected(t, &network, func(c net.Conn) {
+				m, _ := wire.ReadMessage(c)
+				_ = wire.WriteMessage(c, m)
+				for _, m := range tc.unasked {
+					_ = wire.WriteMessage(c, m)
+				}
+				hang(c)
+			})
+			log, logs := observed()
+			s.log = log
+			stop := run(ctx, s)
+			pass(time.Second)
+			want := "boot service does not answer: parent's boot service (vsock port 7001) answered with " + tc.because
+			if got := messages(logs, "error"); !slices.Contains(got, want) {
+				t.Errorf("%s: %q, want %q", tc.name, got, want)
+			}
+			<-parentEnded
+			if err := stop(); err != nil {
+				t.Errorf("%s: %v", tc.name, err)
+			}
 		})
-		log, logs := observed()
-		s.log = log
-		stop := run(ctx, s)
-		pass(time.Second)
-		want := []string{"boot service does not answer: parent's boot service (vsock port 7001) answered with a configuration"}
-		if diff := cmp.Diff(want, messages(logs, "error")[:1]); diff != "" {
-			t.Error(diff)
-		}
-		<-parentEnded
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	}
 }

@@ -92,7 +92,7 @@ func (s *Session) Run(ctx context.Context) error {
 
 // listen waits until the next heartbeat is due. A parent that is about to stop does not wait to be asked.
 func (s *Session) listen(ctx context.Context) error {
-	due := time.Now().Add(wire.HeartbeatEvery)
+	due, told := time.Now().Add(wire.HeartbeatEvery), false
 	for {
 		var m wire.Message
 		err := within(ctx, s.conn, time.Until(due), func() (err error) {
@@ -105,9 +105,10 @@ func (s *Session) listen(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("%s, between two heartbeats: %w", peer, err)
 		}
-		if _, ok := m.(wire.Draining); !ok {
+		if _, ok := m.(wire.Draining); !ok || told { // once: the parent does not set the pace of our work
 			return unwanted(m)
 		}
+		told = true
 		s.tell(true)
 	}
 }

@@ -22,8 +22,10 @@ type pulse struct {
 	// alive asks what must answer before the parent begins to stop; no answer, no beat. Nil: nobody is asked.
 	alive   func(context.Context) error
 	enclave func() error // nil while an enclave is there; the function is nil for parts that know of none
-	silent  streak.Streak
-	hung    streak.Streak
+	// stopping is closed when the parent is asked to stop; nil: when it begins to.
+	stopping <-chan struct{}
+	silent   streak.Streak
+	hung     streak.Streak
 
 	status string // that was last told
 }
@@ -47,7 +49,10 @@ func (p *pulse) run(ctx context.Context, ended <-chan struct{}) {
 		defer beat.Stop()
 		beats = beat.C
 	}
-	stopping := ctx.Done()
+	stopping := p.stopping
+	if stopping == nil {
+		stopping = ctx.Done()
+	}
 	for {
 		select {
 		case <-look.C:

@@ -71,7 +71,7 @@ func runAll(ctx context.Context, cfg *config.Config, load func() (*config.Config
 	} {
 		front = append(front, ingress.New(entrance, network, cfg.EnclaveCID, forward.Limits(cfg.Ingress), b.log.Named("ingress"), b.forward))
 	}
-	all.pulse.enclave = bootService.Ready
+	all.pulse.enclave, all.pulse.stopping = bootService.Ready, ctx.Done()
 	all.pulse.alive = func(ctx context.Context) error {
 		_ = b.queue.Lost() // under the lock that every line needs
 		return routes.Ping(ctx)

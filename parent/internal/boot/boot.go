@@ -179,13 +179,18 @@ func (s *Service) converse(v visit, c net.Conn, m wire.Message, err error) (step
 	defer context.AfterFunc(s.draining, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })()
 	heard, told := time.Now(), false
 	for {
-		m, err := receive(c, time.Until(heard.Add(wire.HeartbeatLost)))
-		if errors.Is(err, os.ErrDeadlineExceeded) && s.draining.Err() != nil && !told {
+		if err := c.SetReadDeadline(heard.Add(wire.HeartbeatLost)); err != nil {
+			return stepHeartbeat, err
+		}
+		if s.draining.Err() != nil && !told { // looked at after the deadline is set, so that nothing undoes the one that Drain sets
 			told = true // at once, and not with the next heartbeat
 			if err := send(c, wire.Draining{}); err != nil {
 				return stepHeartbeat, err
 			}
-			continue
+		}
+		m, err := read(c)
+		if errors.Is(err, os.ErrDeadlineExceeded) && time.Since(heard) < wire.HeartbeatLost {
+			continue // it was Drain
 		}
 		if err != nil {
 			return stepHeartbeat, fmt.Errorf("%w: %w", errAwaited, err)

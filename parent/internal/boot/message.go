@@ -35,6 +35,11 @@ func receive(c net.Conn, within time.Duration) (wire.Message, error) {
 	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return nil, err
 	}
+	return read(c)
+}
+
+// read is receive within the deadline that is set.
+func read(c net.Conn) (wire.Message, error) {
 	m, err := wire.ReadMessage(c)
 	if errors.Is(err, io.EOF) && unconnected(c) {
 		err = os.NewSyscallError("read", syscall.ENOTCONN)
