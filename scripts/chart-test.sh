@@ -8,7 +8,9 @@
 #   - manifests against the schemas of Kubernetes and of the Prometheus operator
 #   - each rendered configuration is read by the product's own programs; those of simulated mode run, and become ready
 #   - the programs run as the pods do, under the seccomp profile (scripts/chart/contained.sh); needs root, and says so without
-#   - alerts fire when they should, and only then (scripts/chart/alerts_test.yaml); queries of the dashboard are queries
+#   - alerts fire when they should, and only then (scripts/chart/alerts_test.yaml), and as the chart renders them, for one release alone
+#     (scripts/chart/scoped_test.yaml); queries of the dashboard are queries
+#   - the launcher waits for its parent, and not for ever (scripts/chart/prestop.sh)
 #
 #   scripts/chart-test.sh            fails at what differs
 #   scripts/chart-test.sh -update    writes ci/golden, values.schema.json and files/seccomp.json anew
@@ -79,7 +81,7 @@ static=(-trimpath -buildvcs=false -tags 'netgo,osusergo' -ldflags '-linkmode ext
 render() {
 	local from=$1 name=$2
 	shift 2
-	"$helm" template cc "$from" --namespace signers --kube-version 1.27.0 ${name:+--values "$chart/ci/$name-values.yaml"} "$@"
+	"$helm" template cc "$from" --namespace signers --kube-version "${kube:-1.27.0}" ${name:+--values "$chart/ci/$name-values.yaml"} "$@"
 }
 
 say "names of metrics, keys of the configuration, seccomp profile, runbooks"
@@ -131,6 +133,30 @@ done <scripts/chart/refusals
 [ "$refused" -ge 40 ] || fail "only $refused refusals were tried"
 if grep -rn 'production: true' "$chart"/ci/*.yaml; then fail "production: true is the default, and not to be set"; fi
 
+say "settings that change one thing"
+# differs NAME FLAGS: what the flags take from the manifests and add, without names that follow from the configuration.
+differs() {
+	local name=$1
+	shift
+	diff <(sed 's/-[0-9a-f]\{10\}\b//' "$out/rendered/$name.yaml") <(render "$chart" "$name" "$@" | sed 's/-[0-9a-f]\{10\}\b//') | sed -n 's/^\([<>]\) */\1 /p' | paste -sd' ' || true
+}
+changed=0
+while IFS='|' read -r name flags want; do
+	name=${name// /} want=${want# }
+	case $name in '#'*) continue ;; esac
+	read -ra flags <<<"$flags"
+	said=$(differs "$name" "${flags[@]}")
+	[ "$said" = "$want" ] || fail "$name ${flags[*]}: want '$want', but it changes '$said'"
+	changed=$((changed + 1))
+done <scripts/chart/changes
+[ "$changed" -ge 10 ] || fail "only $changed changes were tried"
+# A changed configuration is another object, and the old one is kept for the pods that were made with it.
+configs() { { render "$chart" standard-minimal "$@" --show-only templates/configmap.yaml && render "$chart" standard-minimal "$@" --show-only templates/deployment.yaml; } | sed -n 's/^  name: \(.*-[0-9a-f]\{10\}\)$/\1/p; s/^ *configMap: {name: \(.*\)}$/\1/p' | sort -u; }
+before=$(configs) same=$(configs --set replicaCount=0) after=$(configs --set config.log.level=debug)
+if [ "$(wc -l <<<"$before$after")" != 1 ] || [ "$before" != "$same" ] || [ "$before" = "$after" ]; then
+	fail "names of the ConfigMap: $before, unchanged $same, changed $after"
+fi
+
 say "manifests against the schemas of Kubernetes $kubernetes"
 go mod download -json "github.com/prometheus-operator/prometheus-operator@$operator_version" >"$out/operator.json"
 crds=$(sed -n 's/^\t"Dir": "\(.*\)",$/\1/p' "$out/operator.json")/example/prometheus-operator-crd
@@ -140,17 +166,20 @@ for kind in servicemonitors prometheusrules; do
 	cp "$crds/monitoring.coreos.com_$kind.yaml" "$out/crds/"
 done
 for version in $kubernetes; do
-	"$validate" --version "$version" --local-crds "$out/crds" "$out/rendered" >"$out/validate" 2>&1 || fail "Kubernetes $version: $(grep -v OK "$out/validate")"
+	rm -rf "$out/versioned"
+	mkdir "$out/versioned"
+	for name in "${cases[@]}"; do kube=$version.0 render "$chart" "$name" >"$out/versioned/$name.yaml"; done
+	"$validate" --version "$version" --local-crds "$out/crds" "$out/versioned" >"$out/validate" 2>&1 || fail "Kubernetes $version: $(grep -v OK "$out/validate")"
 done
 
 # parent CONFIG FLAGS...: starts a parent of this configuration, with ports that are free, and waits until it has opened them.
 parent() {
-	local config=$1 port ports=() try
+	local config=$1 address port ports=() try
 	shift
 	: >"$run/log"
 	for port in server.listen_port tls.listen_port metrics.listen_port parent.health.listen_port; do ports+=(--set "$port=0"); done
-	env -i "$out/containment-chamber-enclave-proxy" run -c "$config" --set server.listen_address=127.0.0.1 --set metrics.listen_address=127.0.0.1 \
-		--set parent.health.listen_address=127.0.0.1 --set server.drain_delay_seconds=0 "${ports[@]}" "$@" >"$run/log" 2>&1 &
+	for address in server metrics parent.health; do [ -n "${as_rendered:-}" ] || ports+=(--set "$address.listen_address=127.0.0.1"); done
+	env -i "$out/containment-chamber-enclave-proxy" run -c "$config" --set server.drain_delay_seconds=0 "${ports[@]}" "$@" >"$run/log" 2>&1 &
 	parent=$!
 	children+=("$parent")
 	for ((try = 0; try < 100; try++)); do
@@ -212,6 +241,50 @@ for name in "${cases[@]}" eks; do
 done
 children=()
 
+# answers FAMILY...: the programs' listeners, by their logs, can be connected to at these addresses and at no other of the two.
+answers() {
+	local address port listeners
+	mapfile -t listeners < <(sed -n 's/.*"listener":"\([^"]*\)","address":"[^"]*:\([0-9]*\)".*/\1 \2/p' "$run/log" | grep -v ' 0$' | sort -u)
+	[ "${#listeners[@]}" -ge 2 ] || fail "found no listeners in $(cat "$run/log")"
+	for address in 127.0.0.1 ::1; do
+		for port in "${listeners[@]}"; do
+			if (exec 3<>"/dev/tcp/$address/${port##* }") 2>/dev/null; then
+				case " $* " in *" $address "*) ;; *) fail "listener $port is at $address too" ;; esac
+			else
+				case " $* " in *" $address "*) fail "listener $port is not at $address" ;; esac
+			fi
+		done
+	done
+}
+dual="IPv6 NOT tried (this machine has none)"
+if grep -q . /proc/net/if_inet6 2>/dev/null; then # its size is always 0
+	say "IPv6 and IPv4"
+	render "$chart" simulated --set listenAddress=:: | awk "$unwrap" | sed "s|/run/containment-chamber|$run|; s|/var/lib/containment-chamber|$run/data|; s|/keys|$run/keys|" >"$run/dual.yaml"
+	as_rendered=yes parent "$run/dual.yaml"
+	answers 127.0.0.1 ::1
+	stop "$parent"
+	as_rendered=yes parent "$out/config/simulated.yaml"
+	answers 127.0.0.1
+	stop "$parent"
+	render "$chart" standard-minimal --set listenAddress=::,config.server.listen_port=19000,config.metrics.listen_port=19001 | awk "$unwrap" |
+		sed "s|/var/lib/containment-chamber|$run/data|; s|/keys|$run/keys|; s/listen_port: 1900./listen_port: 0/" >"$run/dual.yaml"
+	env -i "$out/containment-chamber" server -c "$run/dual.yaml" >"$run/log" 2>&1 &
+	children+=($!)
+	for ((try = 0; try < 100; try++)); do
+		[ "$(grep -c '"message":"listening"' "$run/log")" != 2 ] || break
+		sleep 0.1
+	done
+	answers 127.0.0.1 ::1
+	stop "${children[-1]}"
+	children=()
+	dual="IPv6 tried"
+fi
+
+say "the launcher's end"
+mkdir "$out/prestop"
+awk '/^ *- \|$/ {on = 1; next} on && /^ *securityContext/ {exit} on {sub(/^ {20}/, ""); print}' "$out/rendered/nitro-minimal.yaml" >"$out/prestop/hook"
+scripts/chart/prestop.sh "$out/prestop" || fail "the launcher's preStop hook, see above"
+
 say "programs under the seccomp profile"
 scripts/chart/contained.sh "$out" >"$out/contained" 2>&1 && contained=0 || contained=$?
 case $contained in
@@ -222,7 +295,12 @@ esac
 
 say "alerts and dashboard"
 "$promtool" check rules --lint=all --lint-fatal "$chart/files/alerts.yaml" >"$out/rules" 2>&1 || fail "promtool check rules: $(cat "$out/rules")"
+awk '/^---/ {on = 0} rule && /^spec:/ {on = 1; next} /^kind:/ {rule = /PrometheusRule/} on {sub(/^  /, ""); print}' "$out/rendered/nitro-full.yaml" >"$out/scoped.yaml"
+"$promtool" check rules "$out/scoped.yaml" >"$out/rules" 2>&1 || fail "promtool check rules, as rendered: $(cat "$out/rules")"
+if grep -E 'containment_[a-z0-9_]+([^a-z0-9_{]|$|\{[^n])' "$out/scoped.yaml" | grep -v containment_connect; then fail "rules that look at other releases too"; fi
+cp scripts/chart/scoped_test.yaml "$out/"
+"$promtool" test rules "$out/scoped_test.yaml" >"$out/rules" 2>&1 || fail "promtool test rules, as rendered: $(cat "$out/rules")"
 "$promtool" check rules "$out/queries.yaml" >"$out/rules" 2>&1 || fail "promtool check rules, queries of the dashboard: $(cat "$out/rules")"
 "$promtool" test rules scripts/chart/alerts_test.yaml >"$out/rules" 2>&1 || fail "promtool test rules: $(cat "$out/rules")"
 
-say "ok: ${#cases[@]} values files, $refused refusals, Kubernetes $kubernetes, $(grep -c 'alert:' "$chart/files/alerts.yaml") alerts, $profile"
+say "ok: ${#cases[@]} values files, $refused refusals, $changed changes, $dual, Kubernetes $kubernetes, $(grep -c 'alert:' "$chart/files/alerts.yaml") alerts, $profile"

@@ -64,14 +64,15 @@ app.kubernetes.io/part-of: containment-chamber
 {{/* The configuration as it is rendered: config, and below it what the chart sets. */}}
 {{- define "containment-chamber.config" -}}
 {{- $mode := include "containment-chamber.mode" . -}}
-{{- $set := dict "server" (dict "listen_address" "0.0.0.0") -}}
+{{- $everywhere := dict "listen_address" .Values.listenAddress -}}
+{{- $set := dict "server" (mustDeepCopy $everywhere) "metrics" $everywhere -}}
 {{- if eq $mode "standard" -}}
 {{- if .Values.tlsSecretName -}}
 {{- $_ := set $set "tls" (dict "mode" "file" "file" (dict "cert_path" "/etc/containment-chamber-tls/tls.crt" "key_path" "/etc/containment-chamber-tls/tls.key")) -}}
 {{- end -}}
 {{- else -}}
 {{- $_ := set $set "tls" (dict "mode" "atls") -}}
-{{- $_ := set $set "parent" (dict "health" (dict "listen_address" "0.0.0.0")) -}}
+{{- $_ := set $set "parent" (dict "health" $everywhere) -}}
 {{- $tee := dict "platform" $mode -}}
 {{- if eq $mode "simulated" -}}
 {{- $_ := set $tee "simulated" (dict "socket_dir" "/run/containment-chamber" "state_dir" "/var/lib/containment-chamber/nsm") -}}
@@ -85,6 +86,11 @@ app.kubernetes.io/part-of: containment-chamber
 {{- mustMerge $config $set | toYaml -}}
 {{- end -}}
 
+{{/* The ConfigMap's name says what is in it: a pod comes back with the configuration that it was made with. */}}
+{{- define "containment-chamber.configName" -}}
+{{- printf "%s-%s" (include "containment-chamber.fullname" .) (include "containment-chamber.config" . | sha256sum | trunc 10) -}}
+{{- end -}}
+
 {{/* Ports as a YAML mapping. */}}
 {{- define "containment-chamber.ports" -}}
 {{- $c := include "containment-chamber.config" . | fromYaml -}}
@@ -92,6 +98,37 @@ main: {{ dig "server" "listen_port" 9000 $c | int }}
 tls: {{ dig "tls" "listen_port" 9443 $c | int }}
 metrics: {{ dig "metrics" "listen_port" 3000 $c | int }}
 parent: {{ dig "parent" "health" "listen_port" 3001 $c | int }}
+{{- end -}}
+
+{{/* URLs of services, of those keys that are set. */}}
+{{- define "containment-chamber.endpoints" -}}
+{{- $c := .Values.config -}}
+{{- $all := dict "chamber.kms_endpoint" (dig "chamber" "kms_endpoint" "" $c) "signer_state.endpoint" (dig "signer_state" "endpoint" "" $c) "key_sources.dynamodb.endpoint" (dig "key_sources" "dynamodb" "endpoint" "" $c) "anti_slashing.dynamodb.endpoint" (dig "anti_slashing" "dynamodb" "endpoint" "" $c) -}}
+{{- range $key, $url := $all }}
+{{- if $url }}
+{{ $key }}: {{ $url | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The port of a URL, or else the second of the list. */}}
+{{- define "containment-chamber.port" -}}
+{{- $at := first . | regexFind "^[^?#]*" | regexFind "//[^/]*" -}}
+{{- regexFind ":[0-9]+$" $at | trimPrefix ":" | default (last .) -}}
+{{- end -}}
+
+{{/* Ports of databases, as a YAML list: given, of the URLs in config, or PostgreSQL's own. */}}
+{{- define "containment-chamber.databasePorts" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.databasePorts }}{{ $ports = append $ports (int .) }}{{ end -}}
+{{- if not $ports -}}
+{{- range $section := list "anti_slashing" "signer_state" -}}
+{{- if eq (dig $section "backend" "" $.Values.config) "postgres" -}}
+{{- $ports = append $ports (include "containment-chamber.port" (list (dig $section "url" "" $.Values.config) 5432) | int) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- uniq $ports | toYaml -}}
 {{- end -}}
 
 {{/* Seconds from SIGTERM until nothing is under way any more. */}}

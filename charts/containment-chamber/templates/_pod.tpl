@@ -18,7 +18,7 @@ podAntiAffinity:
 {{- define "containment-chamber.volumes" -}}
 {{- $mode := include "containment-chamber.mode" . -}}
 - name: config
-  configMap: {name: {{ include "containment-chamber.fullname" . }}}
+  configMap: {name: {{ include "containment-chamber.configName" . }}}
 {{- if .Values.tlsSecretName }}
 - name: tls
   secret: {secretName: {{ .Values.tlsSecretName | quote }}, defaultMode: 0440}
@@ -79,8 +79,9 @@ podAntiAffinity:
     - {name: https, containerPort: {{ $p.tls }}}
     {{- end }}
     - {name: metrics, containerPort: {{ $p.metrics }}}
-  # Keys are loaded while /upcheck answers already; a store that is away is no reason to kill the signer.
-  startupProbe: {httpGet: {path: /upcheck, port: http}, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 60}
+  # Five minutes to open its stores. One that is away at the start ends the signer, and Kubernetes starts it again, ever later; one that
+  # goes away afterwards does not, and is no reason to kill it.
+  startupProbe: {httpGet: {path: /upcheck, port: http}, periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 150}
   livenessProbe: {httpGet: {path: /upcheck, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
   readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 2}
   securityContext: {{- include "containment-chamber.restricted" . | nindent 4 }}
@@ -126,7 +127,7 @@ podAntiAffinity:
 {{- $p := include "containment-chamber.ports" . | fromYaml -}}
 {{- $c := include "containment-chamber.config" . | fromYaml -}}
 {{- $health := printf "http://127.0.0.1:%v/healthz" $p.parent -}}
-{{- $memory := ternary (printf "%dMi" (int .Values.enclave.memoryMiB)) (printf "%dGi" (div (int .Values.enclave.memoryMiB) 1024)) (eq .Values.enclave.hugepages "2Mi") -}}
+{{- $memory := ternary (printf "%dGi" (div (int .Values.enclave.memoryMiB) 1024)) (printf "%dMi" (int .Values.enclave.memoryMiB)) (eq .Values.enclave.hugepages "1Gi") -}}
 {{- $devices := dict .Values.enclave.deviceResource "1" (printf "hugepages-%s" .Values.enclave.hugepages) $memory -}}
 {{- if .Values.enclave.cpuAdvertisement }}{{ $_ := set $devices (printf "%s_cpus" .Values.enclave.deviceResource) (toString .Values.enclave.cpuCount) }}{{ end -}}
 {{- $resources := .Values.enclave.launcher.resources -}}
@@ -143,7 +144,6 @@ podAntiAffinity:
     - {name: ENCLAVE_MEMORY_MIB, value: {{ .Values.enclave.memoryMiB | int | quote }}}
     - {name: ENCLAVE_CPU_COUNT, value: {{ .Values.enclave.cpuCount | int | quote }}}
     - {name: ENCLAVE_CID, value: {{ dig "tee" "enclave_cid" 16 $c | int | quote }}}
-    - {name: ENCLAVE_RESTART, value: {{ .Values.enclave.restart }}}
     - {name: ENCLAVE_PARENT_HEALTH, value: {{ $health | quote }}}
     - {name: NITRO_CLI_SOCKETS_PATH, value: /run/nitro_enclaves}
     - {name: NITRO_CLI_LOGS_PATH, value: /var/log/nitro_enclaves}
@@ -151,14 +151,25 @@ podAntiAffinity:
     {{- with .Values.enclave.launcher.env }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  # The enclave stays until the parent has drained; SIGTERM then ends it.
+  # The enclave stays until the parent has drained and is gone; SIGTERM then ends it. One answer that is late is no end of the parent.
   lifecycle:
     preStop:
       exec:
         command:
           - /bin/sh
           - -c
-          - 'n=0; while [ $n -lt {{ add (include "containment-chamber.drain" . | int) 2 }} ] && curl -sf -m 1 -o /dev/null {{ $health }}; do sleep 1; n=$((n+1)); done'
+          - |
+            end=$(($(date +%s) + {{ add (include "containment-chamber.drain" . | int) 2 }})) missed=0
+            while [ "$(date +%s)" -lt "$end" ]; do
+              curl -s -m 3 -o /dev/null {{ $health }}
+              case $? in
+              0) missed=0 ;;
+              7) exit 0 ;;
+              *) missed=$((missed + 1)) ;;
+              esac
+              [ "$missed" -lt 3 ] || exit 0
+              sleep 1
+            done
   securityContext:
     {{- if kindIs "invalid" .Values.enclave.launcher.deviceGroup }}
     # Owner of /dev/nitro_enclaves, and nothing else.

@@ -32,7 +32,7 @@ config.tee.platform: is {{ $platform }}, but {{ if eq $mode "standard" }}neither
 {{- end }}
 {{- range $key, $value := dict "server.listen_address" (dig "server" "listen_address" "" $c) "metrics.listen_address" (dig "metrics" "listen_address" "" $c) "parent.health.listen_address" (dig "parent" "health" "listen_address" "" $c) }}
 {{- if and $value (not (has $value (list "0.0.0.0" "::"))) }}
-config.{{ $key }}: is {{ $value }}, where neither probes nor Services reach it; want 0.0.0.0 or ::, or leave it out
+config.{{ $key }}: is {{ $value }}, where neither probes nor Services reach it; want 0.0.0.0 or ::, better as listenAddress
 {{- end }}
 {{- end }}
 {{- range $key, $value := dict "server.listen_port" (dig "server" "listen_port" 1 $c) "tls.listen_port" (dig "tls" "listen_port" 1 $c) "metrics.listen_port" (dig "metrics" "listen_port" 1 $c) "parent.health.listen_port" (dig "parent" "health" "listen_port" 1 $c) }}
@@ -77,24 +77,63 @@ enclave.debug: a debug enclave shows its memory to the host; it is refused with 
 config.anti_slashing.sqlite.path: must be set, such as /var/lib/containment-chamber/slashing.sqlite
 {{- end }}
 {{- if eq .mode "standard" }}
-{{- $mounts := list -}}
-{{- if $v.persistence.enabled }}{{ $mounts = append $mounts "/var/lib/containment-chamber" }}{{ end -}}
-{{- range $v.extraVolumeMounts }}{{ $mounts = append $mounts .mountPath }}{{ end -}}
+{{- $volumes := dict "config" (dict "configMap" dict) "tls" (dict "secret" dict) -}}
+{{- range $v.extraVolumes }}{{ $_ := set $volumes .name . }}{{ end -}}
+{{- $mounts := dict -}}
+{{- if $v.persistence.enabled }}{{ $_ := set $mounts "/var/lib/containment-chamber" "data" }}{{ end -}}
+{{- range $v.extraVolumeMounts }}{{ $_ := set $mounts (trimSuffix "/" .mountPath) .name }}{{ end -}}
 {{- range $key, $path := dict "anti_slashing.sqlite.path" (ternary (dig "anti_slashing" "sqlite" "path" "" $c) "" (eq .backend "sqlite")) "signer_state.path" (ternary (dig "signer_state" "path" "" $c) "" (eq .state "sqlite")) }}
 {{- if $path }}
-{{- $held := false -}}
-{{- range $mounts }}{{ if hasPrefix (printf "%s/" (trimSuffix "/" .)) $path }}{{ $held = true }}{{ end }}{{ end -}}
-{{- if not $held }}
+{{- $at := "" -}}
+{{- range $mount, $_ := $mounts }}{{ if and (hasPrefix (printf "%s/" $mount) $path) (ge (len $mount) (len $at)) }}{{ $at = $mount }}{{ end }}{{ end -}}
+{{- $volume := get $mounts $at | default "" -}}
+{{- if not $volume }}
 config.{{ $key }}: {{ $path }} is on no disk that outlives the pod: set persistence.enabled and a path below /var/lib/containment-chamber, or mount a volume of yours there
+{{- else if $v.production }}
+{{- range $kind := list "emptyDir" "ephemeral" "configMap" "secret" "projected" "downwardAPI" }}
+{{- if hasKey (get $volumes $volume | default dict) $kind }}
+config.{{ $key }}: {{ $path }} is on volume {{ $volume }}, whose {{ $kind }} does not outlive the pod, and a signer that has lost its record can vote twice: set persistence.enabled, or mount a persistentVolumeClaim there
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- range $key, $url := dict "anti_slashing.url" (dig "anti_slashing" "url" "" $c) "signer_state.url" (dig "signer_state" "url" "" $c) }}
-{{- if regexMatch "^[^/]*//[^/@]*:[^/@]+@|[?&]password=" $url }}
-config.{{ $key }}: holds a password, and a ConfigMap is no place for one: give the whole URL from a Secret, as env CONTAINMENT_{{ $key | replace "." "__" | upper }}{{ if eq $.mode "nitro" }} is refused too on Nitro, because the parent reads it; docs/custody.md says what is not{{ end }}
+{{- with include "containment-chamber.urlFault" $url }}
+config.{{ $key }}: {{ . }}; {{ if eq $.mode "nitro" }}on Nitro the host reads this, so give the password as sealed_password with password_source kms, or none with rds_iam{{ else }}where a password is needed, give the whole URL from a Secret: env CONTAINMENT_{{ $key | replace "." "__" | upper }} with valueFrom.secretKeyRef{{ end }}
 {{- end }}
 {{- end }}
+{{- range $variable := $v.env }}
+{{- if and .value (regexMatch "^CONTAINMENT_(ANTI_SLASHING|SIGNER_STATE)__URL$" .name) }}
+{{- with include "containment-chamber.urlFault" .value }}
+env {{ $variable.name }}: {{ . }}; {{ if eq $.mode "nitro" }}on Nitro the host reads this: want sealed_password with password_source kms, or rds_iam{{ else }}want it from a Secret, by valueFrom.secretKeyRef{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $key, $url := include "containment-chamber.endpoints" $.root | fromYaml }}
+{{- if contains "@" $url }}
+config.{{ $key }}: want a URL without a user and a password
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What is wrong with a database's URL in a place that anybody reads. It never repeats the URL, which may hold a password. */}}
+{{- define "containment-chamber.urlFault" -}}
+{{- $parts := splitn "?" 2 . -}}
+{{- if not . -}}
+{{- else if not (regexMatch "^postgres(ql)?://" .) -}}
+is no URL: want postgres://USER@HOST:PORT/DATABASE, since keyword=value strings may hold a password
+{{- else if regexMatch "//.*:.*@" . -}}
+holds a password: want postgres://USER@HOST:PORT/DATABASE
+{{- else -}}
+{{- range $parameter := splitList "&" (default "" $parts._1) -}}
+{{- if and $parameter (not (regexMatch "^(host|sslmode)=[^@?#]*$" $parameter)) -}}
+has parameters beside host and sslmode, such as password: want postgres://USER@HOST:PORT/DATABASE
+{{- break -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "containment-chamber.problems.nitro" -}}
@@ -130,11 +169,9 @@ config.tee.egress: has no route to the agent (169.254.170.23, port 80, plain: tr
 {{- if and (ne (int .Values.replicaCount) 0) .Values.affinity (not (dig "podAntiAffinity" "requiredDuringSchedulingIgnoredDuringExecution" false .Values.affinity)) }}
 affinity: must keep pods apart by podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution: on Nitro vsock ports belong to the node
 {{- end }}
-{{- if and (eq .Values.enclave.hugepages "2Mi") (mod (int .Values.enclave.memoryMiB) 2) }}
-enclave.memoryMiB: is {{ .Values.enclave.memoryMiB }}, no whole number of huge pages of 2Mi
-{{- end }}
-{{- if and (eq .Values.enclave.hugepages "1Gi") (mod (int .Values.enclave.memoryMiB) 1024) }}
-enclave.memoryMiB: is {{ .Values.enclave.memoryMiB }}, no whole number of huge pages of 1Gi
+{{- $page := get (dict "1Gi" 1024 "32Mi" 32 "2Mi" 2) .Values.enclave.hugepages -}}
+{{- if mod (int .Values.enclave.memoryMiB) $page }}
+enclave.memoryMiB: is {{ .Values.enclave.memoryMiB }}, no whole number of huge pages of {{ .Values.enclave.hugepages }}; want a multiple of {{ $page }}{{ if eq $page 1024 }}, because the node's allocator takes pages of 1Gi first{{ end }}
 {{- end }}
 {{- end -}}
 
@@ -145,8 +182,10 @@ enclave.memoryMiB: is {{ .Values.enclave.memoryMiB }}, no whole number of huge p
 env {{ .name }}: is set by the chart: want {{ ternary "production" "enclave.debug" (eq .name "PRODUCTION") }}
 {{- else if regexMatch "^CONTAINMENT_(NETWORK|TEE__.*|TLS__MODE|.*__LISTEN_(ADDRESS|PORT)|.*__DRAIN_(DELAY|TIMEOUT)_SECONDS|(ANTI_SLASHING|SIGNER_STATE)__BACKEND)$" .name }}
 env {{ .name }}: the templates go by this key, so it belongs into config
-{{- else if regexMatch "^ENCLAVE_(EIF|MEMORY_MIB|CPU_COUNT|CID|RESTART|PARENT_HEALTH)$" .name }}
+{{- else if regexMatch "^ENCLAVE_(EIF|MEMORY_MIB|CPU_COUNT|CID|PARENT_HEALTH)$" .name }}
 env {{ .name }}: is set by the chart, from enclave and config
+{{- else if eq .name "ENCLAVE_RESTART" }}
+env ENCLAVE_RESTART: has no place in a Deployment, which would start a launcher again that has ended
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -159,13 +198,24 @@ terminationGracePeriodSeconds: is {{ . }}, but the end may take {{ $least }}: th
 {{- end }}
 {{- end }}
 {{- $least := .Values.pdb.minAvailable -}}
-{{- if and (not (kindIs "invalid" $least)) (not (kindIs "invalid" .Values.pdb.maxUnavailable)) (ne (toString $least) "") (ne (toString .Values.pdb.maxUnavailable) "") }}
-pdb: has both minAvailable and maxUnavailable; choose one, and set the other to null
+{{- if and (not (kindIs "invalid" $least)) (not (kindIs "invalid" .Values.pdb.maxUnavailable)) }}
+pdb: has both minAvailable and maxUnavailable; choose one
 {{- else if and (not (kindIs "invalid" $least)) (not (kindIs "string" $least)) (gt (int .Values.replicaCount) 1) (ge (int $least) (int .Values.replicaCount)) }}
 pdb.minAvailable: is {{ $least }} of {{ .Values.replicaCount }} pods, so that no node could ever be drained
 {{- end }}
 {{- if and .Values.persistence.enabled (gt (int .Values.replicaCount) 1) (ne .Values.persistence.accessMode "ReadWriteMany") }}
 persistence.enabled: is one disk for one pod, and replicaCount is {{ .Values.replicaCount }}
+{{- end }}
+{{- $keys := append (include "containment-chamber.labels" . | fromYaml | keys) "containment-chamber/vsock" -}}
+{{- range $key, $_ := .Values.podLabels }}
+{{- if has $key $keys }}
+podLabels: {{ $key }} is set by the chart
+{{- end }}
+{{- end }}
+{{- range $key, $_ := .Values.podAnnotations }}
+{{- if has $key (list "kubectl.kubernetes.io/default-container" "eks.amazonaws.com/skip-containers") }}
+podAnnotations: {{ $key }} is set by the chart
+{{- end }}
 {{- end }}
 {{- if and .Values.persistence.enabled .Values.enclave.enabled }}
 persistence.enabled: an enclave has no disk

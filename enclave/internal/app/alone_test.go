@@ -174,3 +174,20 @@ func (l *lines) with(message string) (found []map[string]any) {
 	}
 	return found
 }
+
+// TestAnIPv4AddressIsBoundAsSuch: who names 0.0.0.0 has a firewall for IPv4 in mind.
+func TestAnIPv4AddressIsBoundAsSuch(t *testing.T) {
+	s := &signer{}
+	for _, host := range []string{"0.0.0.0", "127.0.0.1"} {
+		l, err := s.listen("server", 0, func() string { return address(host, 0) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := l.Addr().String(); !strings.HasPrefix(at, host+":") {
+			t.Errorf("%s is bound as %s", host, at)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

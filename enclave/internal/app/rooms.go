@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/http"
 	"strconv"
 	"time"
@@ -72,7 +73,12 @@ func (s *signer) listen(section string, port uint32, tcp func() string) (net.Lis
 	if tee := s.options.Platform.TEE; tee != nil {
 		return tee.Network.Listen(port)
 	}
-	l, err := net.Listen("tcp", tcp())
+	at := tcp()
+	network := "tcp"
+	if a, err := netip.ParseAddrPort(at); err == nil && a.Addr().Is4() {
+		network = "tcp4" // package net would bind 0.0.0.0 on IPv6 too, where an IPv4 firewall does not look
+	}
+	l, err := net.Listen(network, at)
 	if err != nil {
 		return nil, fmt.Errorf("%s.listen_port: %w", section, err)
 	}
