@@ -59,6 +59,7 @@ func KeyPolicy(arn string, m Measured) []byte {
 		digits("3"), `"`+m.PCR3+`"`,
 		digits("8"), `"`+m.PCR8+`"`,
 		"arn:aws:iam::111122223333:role/key-admin", "arn:aws:iam::"+Account(arn)+":role/key-admin",
+		"arn:aws:iam::111122223333:root", "arn:aws:iam::"+Account(arn)+":root",
 		"arn:aws:iam::444455556666:", "arn:aws:iam::"+Account(arn)+":",
 	).Replace(text))
 }

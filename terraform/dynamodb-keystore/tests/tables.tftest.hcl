@@ -1,4 +1,4 @@
-# By a provider that makes nothing: scripts/terraform-test.sh -aws runs this, for it needs the schema of hashicorp/aws.
+# By a provider that makes nothing: it needs the schema of hashicorp/aws.
 mock_provider "aws" {}
 
 run "protected_and_backed_up" {

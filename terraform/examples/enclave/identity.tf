@@ -5,6 +5,19 @@ resource "aws_iam_role" "signer" {
   description        = "Containment Chamber's signer"
   assume_role_policy = module.policies.signer_trust
   tags               = var.tags
+
+  lifecycle {
+    precondition {
+      condition = alltrue([for p in var.identity.pod_identity[*] :
+        split(":", p.cluster_arn)[3] == var.region && split(":", p.cluster_arn)[4] == data.aws_caller_identity.primary.account_id
+      ])
+      error_message = "identity.pod_identity.cluster_arn must be of the primary account and of region: there the association of the pod is made."
+    }
+    precondition {
+      condition     = alltrue([for i in var.identity.irsa[*] : split(":", i.oidc_provider_arn)[4] == data.aws_caller_identity.primary.account_id])
+      error_message = "identity.irsa.oidc_provider_arn must be of the primary account, whose role it is."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "signer" {
@@ -31,21 +44,17 @@ resource "aws_iam_instance_profile" "signer" {
   tags = var.tags
 }
 
-# The slashing record's own credential. Its access key is not made here: Terraform would keep it in its state in clear. It is made and sealed in one
-# go, as aws-setup.md shows.
+# The slashing record's own credential. Its access key is not made here: Terraform would keep it in its state in clear. It is made and sealed by hand,
+# as aws-setup.md shows. With PostgreSQL the user has no key, and waits.
 
 resource "aws_iam_user" "slashing" {
-  count = var.slashing_database == null ? 1 : 0
-
   name          = "${var.name}-slashing"
   force_destroy = true # with the access keys that Terraform did not make
   tags          = var.tags
 }
 
 resource "aws_iam_user_policy" "slashing" {
-  count = var.slashing_database == null ? 1 : 0
-
   name   = "slashing-record"
-  user   = aws_iam_user.slashing[0].name
+  user   = aws_iam_user.slashing.name
   policy = module.policies.slashing_policy
 }

@@ -14,14 +14,10 @@ module "policies" {
   name      = var.name
   accounts = {
     primary     = data.aws_caller_identity.primary.account_id
-    secondary_b = var.secondary_key_arns == null ? data.aws_caller_identity.secondary_b.account_id : split(":", var.secondary_key_arns.b)[4]
-    secondary_c = var.secondary_key_arns == null ? data.aws_caller_identity.secondary_c.account_id : split(":", var.secondary_key_arns.c)[4]
+    secondary_b = var.secondary_key_arns == null ? data.aws_caller_identity.secondary_b[0].account_id : split(":", var.secondary_key_arns.b)[4]
+    secondary_c = var.secondary_key_arns == null ? data.aws_caller_identity.secondary_c[0].account_id : split(":", var.secondary_key_arns.c)[4]
   }
-  key_administrator_arns = {
-    primary     = distinct(concat([data.aws_iam_session_context.primary.issuer_arn], var.key_administrator_arns.primary))
-    secondary_b = distinct(concat([data.aws_iam_session_context.secondary_b.issuer_arn], var.key_administrator_arns.secondary_b))
-    secondary_c = distinct(concat([data.aws_iam_session_context.secondary_c.issuer_arn], var.key_administrator_arns.secondary_c))
-  }
+  key_administrator_arns             = var.key_administrator_arns
   secondary_keys                     = var.secondary_key_arns == null
   sealer_role_arns                   = var.sealer_role_arns
   enclave_signing_cert_hash          = var.enclave_signing_cert_hash
@@ -29,6 +25,7 @@ module "policies" {
   enclave_pcr0_hashes                = var.enclave_pcr0_hashes
   enclave_pcr3                       = var.enclave_pcr3
   wrap                               = var.wrap
+  table_kms_key_arn                  = var.table_kms_key_arn
   identity                           = var.identity
   share_key_arns                     = local.share_key_arns
   credentials_key_arn                = module.key_credentials.arn
@@ -80,14 +77,12 @@ module "key_credentials" {
   depends_on  = [aws_iam_role.signer]
 }
 
+# That of the slashing record is made even if PostgreSQL keeps it: what was written is not taken away by a change of place.
 module "tables" {
-  source = "../../dynamodb-keystore"
-  names = {
-    keys     = "${var.name}-keys"
-    state    = "${var.name}-state"
-    slashing = var.slashing_database == null ? "${var.name}-slashing" : null
-  }
-  tags = var.tags
+  source      = "../../dynamodb-keystore"
+  names       = { keys = "${var.name}-keys", state = "${var.name}-state", slashing = "${var.name}-slashing" }
+  kms_key_arn = var.table_kms_key_arn
+  tags        = var.tags
 }
 
 module "slashing_database" {
@@ -99,5 +94,8 @@ module "slashing_database" {
   subnet_ids                = var.slashing_database.subnet_ids
   client_security_group_ids = var.slashing_database.client_security_group_ids
   instance_class            = var.slashing_database.instance_class
+  postgres_major            = var.slashing_database.postgres_major
   tags                      = var.tags
+
+  allow_major_version_upgrade = var.slashing_database.allow_major_version_upgrade
 }

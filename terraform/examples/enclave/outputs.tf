@@ -19,13 +19,13 @@ output "credentials_key_arn" {
 }
 
 output "table_arns" {
-  description = "ARNs of the tables: keys, state and, unless it is in PostgreSQL, slashing."
+  description = "ARNs of the tables: keys, state and slashing."
   value       = module.tables.arns
 }
 
 output "slashing_user" {
-  description = "The user whose access key is made and sealed for the slashing record; null with PostgreSQL."
-  value       = one(aws_iam_user.slashing[*].name)
+  description = "The user whose access key is made and sealed for the slashing record in DynamoDB."
+  value       = aws_iam_user.slashing.name
 }
 
 output "instance_profile" {

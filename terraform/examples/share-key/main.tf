@@ -10,6 +10,13 @@ data "aws_caller_identity" "current" {}
 
 data "aws_iam_session_context" "current" {
   arn = data.aws_caller_identity.current.arn
+
+  lifecycle {
+    postcondition {
+      condition     = contains(var.key_administrator_arns, self.issuer_arn)
+      error_message = "key_administrator_arns must have who applies this, ${self.issuer_arn}. To hand over, let a new administrator take the old one out."
+    }
+  }
 }
 
 module "policy" {
@@ -17,10 +24,11 @@ module "policy" {
 
   account_id             = data.aws_caller_identity.current.account_id
   enclave_role_arns      = [var.enclave_role_arn]
-  key_administrator_arns = distinct(concat([data.aws_iam_session_context.current.issuer_arn], var.key_administrator_arns))
+  key_administrator_arns = var.key_administrator_arns
   pcr8_list              = var.enclave_signing_cert_hashes
   pcr0_list              = var.enclave_pcr0_hashes
   pcr3                   = var.enclave_pcr3
+  wrap                   = var.wrap
 }
 
 module "key" {

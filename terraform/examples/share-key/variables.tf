@@ -24,14 +24,13 @@ variable "enclave_role_arn" {
 }
 
 variable "key_administrator_arns" {
-  description = "Roles and users of the account that administer the key, besides the one that applies this."
+  description = "Roles and users of the account that administer the key: all of them, among them who applies this."
   type        = list(string)
-  default     = []
   nullable    = false
 }
 
 variable "enclave_signing_cert_hashes" {
-  description = "PCR8: of the certificate that signed the image; while it changes, of the old one too."
+  description = "PCR8 of the certificate that signed the image, as \"containment-chamber eif measure\" prints it; while the certificate changes, of the old one too."
   type        = list(string)
   nullable    = false
 }
@@ -51,4 +50,16 @@ variable "enclave_pcr3" {
   description = "PCR3, or null."
   type        = string
   default     = null
+}
+
+variable "wrap" {
+  description = "How shares are wrapped, as chamber.wrap of the signer: data_key, or encrypt, which lets its role kms:Encrypt."
+  type        = string
+  default     = "data_key"
+  nullable    = false
+
+  validation {
+    condition     = contains(["data_key", "encrypt"], var.wrap)
+    error_message = "wrap must be data_key or encrypt."
+  }
 }

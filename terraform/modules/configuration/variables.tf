@@ -3,6 +3,11 @@ variable "partition" {
   type        = string
   default     = "aws"
   nullable    = false
+
+  validation {
+    condition     = contains(["aws", "aws-us-gov", "aws-cn"], var.partition)
+    error_message = "partition must be aws, aws-us-gov or aws-cn."
+  }
 }
 
 variable "region" {
@@ -45,18 +50,33 @@ variable "wrap" {
   type        = string
   default     = "data_key"
   nullable    = false
+
+  validation {
+    condition     = contains(["data_key", "encrypt"], var.wrap)
+    error_message = "wrap must be data_key or encrypt."
+  }
 }
 
 variable "chamber_id" {
   description = "Identity of the master key (chamber.id), as \"operator init\" prints it; null until then."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.chamber_id == null || can(regex("^[0-9a-f]{32}$", var.chamber_id))
+    error_message = "chamber_id must be 32 hexadecimal digits in lower case, as \"operator init\" prints them."
+  }
 }
 
 variable "setup_token_sha256" {
   description = "chamber.setup_token_sha256, as \"operator setup-token\" prints it; null when the chamber is initialised."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.setup_token_sha256 == null || can(regex("^[0-9a-fA-F]{64}$", var.setup_token_sha256))
+    error_message = "setup_token_sha256 must be 64 hexadecimal digits, the SHA-256 of the setup token: never the token itself."
+  }
 }
 
 variable "state_table_arn" {
@@ -93,4 +113,9 @@ variable "sealed_credential" {
   description = "The sealed password or access key, base64: ciphertext, of \"aws kms encrypt\". Null until it is made."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.sealed_credential == null || can(regex("^[A-Za-z0-9+/]+=*$", var.sealed_credential))
+    error_message = "sealed_credential must be base64, as \"aws kms encrypt\" prints CiphertextBlob."
+  }
 }

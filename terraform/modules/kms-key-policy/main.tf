@@ -1,8 +1,8 @@
 # The policy of a KMS key that opens its ciphertexts for one enclave only. There is no provider and no resource here: the policy is text,
 # for the key of whatever configuration, account and administrator.
 #
-# There is no statement for the account's root on purpose. It would hand the key to the identity policies of the account, and with them to
-# everybody who may write those.
+# There is no statement for the account on purpose. It would hand the key to the identity policies of the account, and with them to everybody
+# who may write those.
 
 locals {
   # Lower case, as KMS has them, and without regard to case, as AWS writes its examples. All must match; of a list one must.
@@ -19,6 +19,8 @@ locals {
     encrypt       = var.encrypt_role_arns
     } : list => [for a in arns : lower(join("/", [split(":", a)[4], split("/", split(":", a)[5])[0], reverse(split("/", a))[0]]))]
   }
+
+  account = "arn:${split(":", var.enclave_role_arns[0])[1]}:iam::${var.account_id}:root"
 
   administrate = {
     Sid       = "AdministerWithoutUse"
@@ -40,7 +42,6 @@ locals {
       "kms:ListResourceTags",
       "kms:PutKeyPolicy",
       "kms:RevokeGrant",
-      "kms:ScheduleKeyDeletion",
       "kms:TagResource",
       "kms:UntagResource",
       "kms:UpdateAlias",
@@ -49,19 +50,33 @@ locals {
     Resource = "*"
   }
 
-  describe = {
-    Sid       = "EnclaveDescribes"
+  # A key is gone no sooner than KMS can be told to wait, so that somebody notices.
+  delete = {
+    Sid       = "AdministratorsDeleteLate"
     Effect    = "Allow"
-    Principal = { AWS = var.enclave_role_arns }
-    Action    = ["kms:DescribeKey"]
+    Principal = { AWS = var.key_administrator_arns }
+    Action    = ["kms:ScheduleKeyDeletion"]
     Resource  = "*"
+    Condition = { NumericGreaterThanEquals = { "kms:ScheduleKeyDeletionPendingWindowInDays" = ["30"] } }
+  }
+
+  # A policy means the role that was: one that is deleted, as Identity Center does with its own, administers no more under the same name either.
+  # The account's root user always exists, and can name administrators anew. The condition keeps everybody else of the account out, whom the
+  # principal would otherwise leave to identity policies.
+  recover = {
+    Sid       = "RootUserNamesAdministrators"
+    Effect    = "Allow"
+    Principal = { AWS = [local.account] }
+    Action    = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]
+    Resource  = "*"
+    Condition = { StringEquals = { "aws:PrincipalArn" = [local.account] } }
   }
 
   decrypt = {
     Sid       = "EnclaveDecryptsAttested"
     Effect    = "Allow"
     Principal = { AWS = var.enclave_role_arns }
-    Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+    Action    = var.wrap == "data_key" ? ["kms:Decrypt", "kms:GenerateDataKey"] : ["kms:Decrypt"]
     Resource  = "*"
     Condition = { StringEqualsIgnoreCase = local.measured }
   }
@@ -105,8 +120,8 @@ locals {
   }]
 
   statements = concat(
-    [local.administrate, local.describe, local.decrypt],
-    [for s in [local.encrypt] : s if var.allow_encrypt],
+    [local.administrate, local.delete, local.recover, local.decrypt],
+    [for s in [local.encrypt] : s if var.wrap == "encrypt"],
     [for s in [local.seal] : s if length(var.encrypt_role_arns) > 0],
     local.refuse,
   )

@@ -12,6 +12,16 @@ output "policy_json" {
     error_message = "key_administrator_arns must be of account_id, whose key it is."
   }
 
+  # The parent signs with the enclave's role: it could write this policy anew.
+  precondition {
+    condition     = length(setintersection(local.names.enclave, local.names.administrator)) == 0
+    error_message = "key_administrator_arns must not have a role of enclave_role_arns: the parent has it too, and could let anybody decrypt."
+  }
+  precondition {
+    condition     = length(distinct([for a in concat(var.enclave_role_arns, var.key_administrator_arns, var.encrypt_role_arns) : split(":", a)[1]])) == 1
+    error_message = "enclave_role_arns, key_administrator_arns and encrypt_role_arns must be of one partition, as the key is."
+  }
+
   # The parent signs with the enclave's role: with Encrypt it could plant shares of a key that it knows.
   precondition {
     condition     = length(setintersection(local.names.encrypt, local.names.enclave)) == 0

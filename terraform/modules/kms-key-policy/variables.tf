@@ -21,18 +21,18 @@ variable "enclave_role_arns" {
 }
 
 variable "key_administrator_arns" {
-  description = "Roles or users of the account that manage the key. They cannot decrypt with it, but they can replace this policy: that is what several keys under several administrators are for."
+  description = "Roles or users of the account that manage the key, all of them: whoever is not named here administers no more. They cannot decrypt with it, but they can replace this policy: that is what several keys under several administrators are for. Roles of Identity Center (aws-reserved/sso.amazonaws.com) are fit; the account's root user can name others if they are gone."
   type        = list(string)
   nullable    = false
 
   validation {
     condition     = length(var.key_administrator_arns) > 0 && alltrue([for a in var.key_administrator_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[^*?]+$", a))])
-    error_message = "key_administrator_arns must be one or more ARNs of roles or users, without wildcards. Without one nobody could ever change the policy."
+    error_message = "key_administrator_arns must be one or more ARNs of roles or users, without wildcards."
   }
 }
 
 variable "pcr8_list" {
-  description = "PCR8: SHA-384 of the certificate that signed the image, 96 hexadecimal digits; while the certificate changes, the old and the new one."
+  description = "PCR8 of the certificate that signed the image, as \"containment-chamber eif measure\" prints it, 96 hexadecimal digits: SHA-384 of 48 zero bytes and the SHA-384 of the certificate in DER. While the certificate changes, the old and the new one."
   type        = list(string)
   nullable    = false
 
@@ -76,11 +76,15 @@ variable "pcr3" {
   }
 }
 
-variable "allow_encrypt" {
-  description = "Lets the enclave roles call kms:Encrypt. KMS takes no attestation document there, so that the host can encrypt too: what it makes can replace a ciphertext, but reads none."
-  type        = bool
-  default     = false
-  nullable    = false
+variable "wrap" {
+  description = "What the key is for, as chamber.wrap: data_key for shares that KMS makes a data key for (GenerateDataKey, with the document), encrypt for shares that KMS encrypts (Encrypt, for which KMS takes no document, so that the host can too: what it makes can replace a ciphertext, but reads none). Null for credentials, which the enclave does nothing with but decrypt."
+  type        = string
+  default     = "data_key"
+
+  validation {
+    condition     = var.wrap == null || contains(["data_key", "encrypt"], coalesce(var.wrap, "data_key"))
+    error_message = "wrap must be data_key, encrypt or null."
+  }
 }
 
 variable "encrypt_role_arns" {

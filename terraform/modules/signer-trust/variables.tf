@@ -4,7 +4,7 @@ variable "pod_identity" {
   default     = null
 
   validation {
-    condition     = var.pod_identity == null || can(regex("^arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$", var.pod_identity.cluster_arn))
+    condition     = var.pod_identity == null || can(regex("^arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", var.pod_identity.cluster_arn))
     error_message = "pod_identity.cluster_arn must be the ARN of an EKS cluster."
   }
   validation {

@@ -24,8 +24,9 @@ resource "aws_vpc_security_group_ingress_rule" "signer" {
   tags                         = var.tags
 }
 
+# By its major version: the group of the next one must be there while the database still has that of this one.
 resource "aws_db_parameter_group" "this" {
-  name   = var.name
+  name   = "${var.name}-postgres${var.postgres_major}"
   family = "postgres${var.postgres_major}"
   tags   = var.tags
 
@@ -42,6 +43,10 @@ resource "aws_db_parameter_group" "this" {
     name  = "rds.accepted_password_auth_method"
     value = "scram"
   }
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_db_instance" "this" {
@@ -51,10 +56,12 @@ resource "aws_db_instance" "this" {
   instance_class = var.instance_class
   tags           = var.tags
 
+  allow_major_version_upgrade = var.allow_major_version_upgrade
+
   db_name                             = "slashing"
   username                            = "administrator"
   manage_master_user_password         = true # in Secrets Manager, and so never in Terraform's state
-  iam_database_authentication_enabled = true # for users with the role rds_iam, which the slashing user has not
+  iam_database_authentication_enabled = var.iam_authentication
 
   multi_az               = true
   db_subnet_group_name   = aws_db_subnet_group.this.name

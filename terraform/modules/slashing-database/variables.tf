@@ -1,7 +1,12 @@
 variable "name" {
-  description = "Name of the instance and of what belongs to it."
+  description = "Name of the instance, and the beginning of the names of what belongs to it."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 63
+    error_message = "name must be at most 63 lower case letters, digits and single dashes, begin with a letter and end with none of the dashes."
+  }
 }
 
 variable "vpc_id" {
@@ -44,6 +49,20 @@ variable "postgres_major" {
     condition     = can(regex("^(1[4-9]|[2-9][0-9])$", var.postgres_major))
     error_message = "postgres_major must be 14 or later, such as 17."
   }
+}
+
+variable "allow_major_version_upgrade" {
+  description = "Lets a change of postgres_major upgrade the database. It stops for that, and nothing signs meanwhile."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "iam_authentication" {
+  description = "Lets users with the role rds_iam log in with tokens of IAM. The host can make those, so that the user of the slashing record must not have that role."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "ca_cert_identifier" {

@@ -2,6 +2,7 @@ package kmstest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,20 +32,22 @@ var administration = []string{
 // TestExampleActions: of all that a key policy can allow, who may do what, with the enclave's document, with that of the enclave in debug mode, and with
 // none. Identity policies allow everything here, and must not help.
 func TestExampleActions(t *testing.T) {
+	const root = "arn:aws:iam::111122223333:root"
+	recovery := []string{"kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"}
 	attested := &attestation.Document{PCRs: registers("a", "8", "3")}
 	debug := &attestation.Document{PCRs: registers("0", "0", "3")}
-	opens := []string{"kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
+	share, credential := []string{"kms:Decrypt", "kms:GenerateDataKey"}, []string{"kms:Decrypt"}
 	for _, tc := range []struct {
 		variant, key, arn, purpose string // purpose is the encryption context's
 		attested, without          []string
 	}{
-		{"enclave", "primary", exampleRole, "", opens, []string{"kms:DescribeKey"}},
-		{"enclave", "secondary_b", exampleRole, "", opens, []string{"kms:DescribeKey"}},
-		{"enclave", "secondary_c", exampleRole, "", opens, []string{"kms:DescribeKey"}},
-		{"enclave", "credentials", exampleRole, "", opens, []string{"kms:DescribeKey"}},
-		{"enclave", "credentials", exampleRole, "anti_slashing.sealed_password", opens, []string{"kms:DescribeKey"}},
-		{"upgrade", "primary", exampleRole, "", []string{"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"}, []string{"kms:DescribeKey", "kms:Encrypt"}},
-		{"upgrade", "credentials", exampleRole, "", opens, []string{"kms:DescribeKey"}},
+		{"enclave", "primary", exampleRole, "", share, nil},
+		{"enclave", "secondary_b", exampleRole, "", share, nil},
+		{"enclave", "secondary_c", exampleRole, "", share, nil},
+		{"enclave", "credentials", exampleRole, "", credential, nil},
+		{"enclave", "credentials", exampleRole, "anti_slashing.sealed_password", credential, nil},
+		{"upgrade", "primary", exampleRole, "", []string{"kms:Decrypt", "kms:Encrypt"}, []string{"kms:Encrypt"}},
+		{"upgrade", "credentials", exampleRole, "", credential, nil},
 
 		{"enclave", "primary", others()[0], "", administration, administration},
 		{"enclave", "credentials", others()[0], "anti_slashing.sealed_password", administration, administration},
@@ -53,6 +56,14 @@ func TestExampleActions(t *testing.T) {
 		{"enclave", "primary", others()[1], "", nil, nil},
 		{"enclave", "secondary_b", others()[0], "", nil, nil},
 		{"upgrade", "primary", "arn:aws:iam::111122223333:user/second", "", administration, administration},
+
+		{"enclave", "primary", root, "", recovery, recovery},
+		{"enclave", "credentials", root, "anti_slashing.sealed_password", recovery, recovery},
+		{"upgrade", "primary", root, "", recovery, recovery},
+		{"enclave", "secondary_b", root, "", nil, nil},
+		{"enclave", "secondary_b", "arn:aws:iam::444455556666:root", "", recovery, recovery},
+		{"enclave", "primary", "arn:aws:iam::111122223333:role/root", "", nil, nil},
+		{"enclave", "primary", "arn:aws:iam::111122223333:user/root", "", nil, nil},
 
 		{"enclave", "primary", exampleSealer, "anti_slashing.sealed_password", nil, nil},
 		{"enclave", "credentials", exampleSealer, "", nil, nil},
@@ -68,8 +79,7 @@ func TestExampleActions(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s %s: %v", tc.variant, tc.key, err)
 		}
-		parts := principalARN.FindStringSubmatch(tc.arn)
-		who := (&principal{arn: tc.arn, partition: parts[1], account: parts[2], kind: parts[3], name: "x", identityAllows: true}).as("s")
+		who := everywhere(tc.arn)
 		context := map[string]string{}
 		if tc.purpose != "" {
 			context["containment-chamber"] = tc.purpose
@@ -80,12 +90,45 @@ func TestExampleActions(t *testing.T) {
 		}{"attested": {attested, tc.attested}, "debug mode": {debug, tc.without}, "no document": {nil, tc.without}} {
 			var may []string
 			for _, action := range keyActions {
-				if p.decide(newRequest(who, action, exampleKeys[tc.key], context, c.document)).allowed {
+				r := newRequest(who, action, exampleKeys[tc.key], context, c.document)
+				r.context[keyDeletionWindow] = []string{"30"}
+				if p.decide(r).allowed {
 					may = append(may, action)
 				}
 			}
 			if diff := cmp.Diff(slices.Sorted(slices.Values(c.want)), may); diff != "" {
 				t.Errorf("%s, %s, %s, %q, %s: want (-) and may (+):\n%s", tc.variant, tc.key, tc.arn, tc.purpose, name, diff)
+			}
+		}
+	}
+}
+
+// everywhere is who has this ARN, of the root user too, with identity policies that allow everything.
+func everywhere(arn string) caller {
+	parts := strings.Split(arn, ":")
+	kind, _, _ := strings.Cut(parts[5], "/")
+	if kind != "role" { // the root user signs as himself, as a user does
+		kind = "user"
+	}
+	return (&principal{arn: arn, partition: parts[1], account: parts[4], kind: kind, name: "x", identityAllows: true}).as("s")
+}
+
+// TestDeletionTakesItsTime: an administrator schedules the deletion of a key in 30 days, and no sooner.
+func TestDeletionTakesItsTime(t *testing.T) {
+	e := readExample(t, "enclave")
+	for key, text := range e.keys {
+		p, err := parsePolicy([]byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		account := strings.Split(exampleKeys[key], ":")[4]
+		for days, want := range map[string]bool{"30": true, "29": false, "7": false, "": false} {
+			r := newRequest(everywhere("arn:aws:iam::"+account+":role/key-admin"), "kms:ScheduleKeyDeletion", exampleKeys[key], nil, nil)
+			if days != "" {
+				r.context[keyDeletionWindow] = []string{days}
+			}
+			if d := p.decide(r); d.allowed != want {
+				t.Errorf("%s in %q days: %+v", key, days, d)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,6 +28,7 @@ type operator struct {
 	fold    bool // without regard to case
 	like    bool // * and ? stand for others
 	null    bool // asks for presence alone
+	atLeast bool // as numbers, the request's no less than the policy's
 }
 
 //nolint:gochecknoglobals // constant
@@ -39,6 +41,7 @@ var operators = map[string]operator{
 	"StringNotLike":             {negated: true, like: true},
 	"Bool":                      {fold: true},
 	"Null":                      {null: true},
+	"NumericGreaterThanEquals":  {atLeast: true},
 }
 
 const (
@@ -49,12 +52,14 @@ const (
 	keyContextKeys      = "kms:encryptioncontextkeys"
 	keyAttestation      = "kms:recipientattestation:"
 	keyImage            = keyAttestation + "imagesha384"
+	keyDeletionWindow   = "kms:schedulekeydeletionpendingwindowindays"
 )
 
 // known condition keys, in lower case: their names have no case. The registers of a NitroTPM are others. No request has kms:ViaService: no service
 // makes one here in the name of somebody else.
 var known = regexp.MustCompile(
 	`^(aws:principalarn|aws:principalaccount|aws:securetransport|kms:viaservice|kms:encryptioncontext:.+|kms:encryptioncontextkeys|` +
+		`kms:schedulekeydeletionpendingwindowindays|` +
 		`kms:recipientattestation:(imagesha384|pcr(\d|[12]\d|3[01])))$`)
 
 func parseConditions(raw json.RawMessage) ([]condition, error) {
@@ -94,7 +99,7 @@ func parseCondition(name, key string, raw json.RawMessage) (condition, error) {
 		return condition{}, errors.New("the condition key is not known here")
 	case (c.key == keyContextKeys) != (c.set != "") && !op.null:
 		return condition{}, errors.New("ForAllValues and ForAnyValue are for a key with many values, as " + keyContextKeys + ", and for it alone")
-	case (bare == "Bool") != (c.key == keySecureTransport) && !op.null:
+	case ((bare == "Bool") != (c.key == keySecureTransport) || op.atLeast != (c.key == keyDeletionWindow)) && !op.null:
 		return condition{}, errors.New("the operator is not for values of this key")
 	}
 	c.operator = op
@@ -105,8 +110,11 @@ func parseCondition(name, key string, raw json.RawMessage) (condition, error) {
 		return condition{}, err
 	}
 	for i, v := range c.values {
+		if _, err := strconv.Atoi(v); op.atLeast && err != nil {
+			return condition{}, fmt.Errorf("%q is no number", v)
+		}
 		if !op.null && bare != "Bool" {
-			break
+			continue
 		}
 		if c.values[i] = strings.ToLower(v); c.values[i] != "true" && c.values[i] != "false" {
 			return condition{}, fmt.Errorf("%q is neither true nor false", v)
@@ -143,9 +151,18 @@ func (c condition) equals(got string) bool {
 			return matches(want, got)
 		case c.fold:
 			return strings.EqualFold(want, got)
+		case c.atLeast:
+			return atLeast(got, want)
 		}
 		return want == got
 	})
+}
+
+// atLeast compares integers. What is none is less than all.
+func atLeast(got, want string) bool {
+	g, err := strconv.Atoi(got)
+	w, failed := strconv.Atoi(want)
+	return err == nil && failed == nil && g >= w
 }
 
 // miss tells what the request has in place of what is wanted.

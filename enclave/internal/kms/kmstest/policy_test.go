@@ -78,6 +78,38 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// TestDeletionWindow: numbers are compared as numbers, and a request without one has not enough of it.
+func TestDeletionWindow(t *testing.T) {
+	for _, tc := range []struct {
+		operator, values string
+		window           []string // of the request
+		want             bool
+	}{
+		{"NumericGreaterThanEquals", `"30"`, []string{"30"}, true},
+		{"NumericGreaterThanEquals", `"30"`, []string{"29"}, false},
+		{"NumericGreaterThanEquals", `"30"`, []string{"7"}, false}, // the greater text
+		{"NumericGreaterThanEquals", `"7"`, []string{"30"}, true},
+		{"NumericGreaterThanEquals", `["30","14"]`, []string{"14"}, true},
+		{"NumericGreaterThanEquals", `"7"`, []string{"many"}, false},
+		{"NumericGreaterThanEquals", `"30"`, nil, false},
+		{"NumericGreaterThanEqualsIfExists", `"30"`, nil, true},
+		{"NumericGreaterThanEqualsIfExists", `"30"`, []string{"29"}, false},
+	} {
+		p, err := parsePolicy(fmt.Appendf(nil, `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*",`+
+			`"Condition":{%q:{"kms:ScheduleKeyDeletionPendingWindowInDays":%s}}}}`, tc.operator, tc.values))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRequest(signerIn("s", false), "kms:ScheduleKeyDeletion", keyA, nil, nil)
+		if tc.window != nil {
+			r.context[keyDeletionWindow] = tc.window
+		}
+		if got := p.decide(r); got.allowed != tc.want {
+			t.Errorf("%s %s of %v: %+v", tc.operator, tc.values, tc.window, got)
+		}
+	}
+}
+
 // TestEncryptionContextConditions: names have no case in a condition key, and have one among kms:EncryptionContextKeys.
 func TestEncryptionContextConditions(t *testing.T) {
 	const value, names = "kms:EncryptionContext:Share", "kms:EncryptionContextKeys"
@@ -170,24 +202,28 @@ func TestPoliciesRefused(t *testing.T) {
 		"":                         "want an object",
 		"[]":                       "want an object",
 		`{"Version":"2012-10-17"}`: "Statement[0]: want an object",
-		`{"Version":"2012-10-17","Statement":[]}`:                                  "there is none",
-		statement(`]}`, `]} {}`):                                                   "more follows",
-		statement("2012", "2013"):                                                  "Version",
-		statement(`"Version"`, `"version"`):                                        `"version" is not known here`,
-		statement(`"Sid":"A"`, `"Sid":"A","Sid":"B"`):                              `"Sid" is there twice`,
-		statement(`"Sid":"A"`, `"Sid":1`):                                          "Sid",
-		statement("Allow", "allow"):                                                "Effect",
-		statement(`"Action"`, `"NotAction"`):                                       `"NotAction" is not known here`,
-		statement(`"Principal"`, `"NotPrincipal"`):                                 `"NotPrincipal" is not known here`,
-		statement(`"Resource"`, `"NotResource"`):                                   `"NotResource" is not known here`,
-		statement(`{"AWS":"*"}`, `{"Service":"dynamodb.amazonaws.com"}`):           `"Service" is not known here`,
-		statement(`{"AWS":"*"}`, `"arn:aws:iam::111122223333:root"`):               "Principal: want an object",
-		statement(`{"AWS":"*"}`, `{"AWS":"arn:aws:iam::111122223333:role/*"}`):     "is no account, role, session or user",
-		statement(`{"AWS":"*"}`, `{"AWS":[]}`):                                     "want a string or a list",
-		statement("kms:Decrypt", "dynamodb:GetItem"):                               `"dynamodb:GetItem" is not of KMS`,
-		statement(`"Resource":"*"`, `"Resource":null`):                             "Resource: want a string",
-		statement("StringEquals", "ArnLike"):                                       "ArnLike: aws:PrincipalAccount: the operator is not known here",
-		statement("StringEquals", "NumericEquals"):                                 "the operator is not known here",
+		`{"Version":"2012-10-17","Statement":[]}`:                                       "there is none",
+		statement(`]}`, `]} {}`):                                                        "more follows",
+		statement("2012", "2013"):                                                       "Version",
+		statement(`"Version"`, `"version"`):                                             `"version" is not known here`,
+		statement(`"Sid":"A"`, `"Sid":"A","Sid":"B"`):                                   `"Sid" is there twice`,
+		statement(`"Sid":"A"`, `"Sid":1`):                                               "Sid",
+		statement("Allow", "allow"):                                                     "Effect",
+		statement(`"Action"`, `"NotAction"`):                                            `"NotAction" is not known here`,
+		statement(`"Principal"`, `"NotPrincipal"`):                                      `"NotPrincipal" is not known here`,
+		statement(`"Resource"`, `"NotResource"`):                                        `"NotResource" is not known here`,
+		statement(`{"AWS":"*"}`, `{"Service":"dynamodb.amazonaws.com"}`):                `"Service" is not known here`,
+		statement(`{"AWS":"*"}`, `"arn:aws:iam::111122223333:root"`):                    "Principal: want an object",
+		statement(`{"AWS":"*"}`, `{"AWS":"arn:aws:iam::111122223333:role/*"}`):          "is no account, role, session or user",
+		statement(`{"AWS":"*"}`, `{"AWS":[]}`):                                          "want a string or a list",
+		statement("kms:Decrypt", "dynamodb:GetItem"):                                    `"dynamodb:GetItem" is not of KMS`,
+		statement(`"Resource":"*"`, `"Resource":null`):                                  "Resource: want a string",
+		statement("StringEquals", "ArnLike"):                                            "ArnLike: aws:PrincipalAccount: the operator is not known here",
+		statement("StringEquals", "NumericEquals"):                                      "the operator is not known here",
+		statement("StringEquals", "NumericGreaterThanEquals"):                           "not for values of this key",
+		statement("aws:PrincipalAccount", "kms:ScheduleKeyDeletionPendingWindowInDays"): "not for values of this key",
+		strings.NewReplacer("StringEquals", "NumericGreaterThanEquals", "aws:PrincipalAccount", "kms:ScheduleKeyDeletionPendingWindowInDays",
+			"111122223333", "thirty").Replace(statement("A", "A")): `"thirty" is no number`,
 		statement("StringEquals", "ForMostValues:StringEquals"):                    "the operator is not known here",
 		statement("StringEquals", "ForAnyValue:StringEquals"):                      "for a key with many values",
 		statement("StringEquals", "Bool"):                                          "not for values of this key",

@@ -22,7 +22,7 @@ module "share_key" {
   pcr8_list              = local.pcr8_list
   pcr0_list              = var.enclave_pcr0_hashes
   pcr3                   = var.enclave_pcr3
-  allow_encrypt          = var.wrap == "encrypt"
+  wrap                   = var.wrap
 }
 
 # The key of the slashing store's credential, which people seal.
@@ -36,6 +36,7 @@ module "credentials_key" {
   pcr8_list              = local.pcr8_list
   pcr0_list              = var.enclave_pcr0_hashes
   pcr3                   = var.enclave_pcr3
+  wrap                   = null
 }
 
 module "signer" {
@@ -46,11 +47,13 @@ module "signer" {
   wrap                = var.wrap
   state_table_arn     = local.arn.state
   keys_table_arn      = local.arn.keys
+  table_key_arns      = compact([var.table_kms_key_arn])
 }
 
 module "slashing" {
-  source    = "../../../modules/slashing-policy"
-  table_arn = local.arn.slashing
+  source        = "../../../modules/slashing-policy"
+  table_arn     = local.arn.slashing
+  table_key_arn = var.table_kms_key_arn
 }
 
 module "trust" {

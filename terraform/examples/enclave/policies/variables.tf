@@ -3,6 +3,11 @@ variable "partition" {
   type        = string
   default     = "aws"
   nullable    = false
+
+  validation {
+    condition     = contains(["aws", "aws-us-gov", "aws-cn"], var.partition)
+    error_message = "partition must be aws, aws-us-gov or aws-cn."
+  }
 }
 
 variable "region" {
@@ -15,6 +20,11 @@ variable "name" {
   description = "Name of the role, and the beginning of the names of the tables and keys."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) >= 3 && length(var.name) <= 41
+    error_message = "name must be 3 to 41 lower case letters, digits and single dashes, begin with a letter and end with none of the dashes."
+  }
 }
 
 variable "accounts" {
@@ -45,6 +55,11 @@ variable "sealer_role_arns" {
   description = "Roles that may seal the slashing store's credential."
   type        = list(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.sealer_role_arns) > 0
+    error_message = "sealer_role_arns must name a role: without one nobody can seal the slashing store's credential, and without that the signer does not start."
+  }
 }
 
 variable "enclave_signing_cert_hash" {
@@ -80,6 +95,12 @@ variable "wrap" {
   description = "How shares are wrapped."
   type        = string
   nullable    = false
+}
+
+variable "table_kms_key_arn" {
+  description = "ARN of your own KMS key that DynamoDB encrypts the tables with; null for AWS's."
+  type        = string
+  default     = null
 }
 
 variable "identity" {

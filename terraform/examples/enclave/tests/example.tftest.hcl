@@ -1,4 +1,4 @@
-# What the example makes, by a provider that makes nothing: scripts/terraform-test.sh -aws runs this, for it needs the schema of hashicorp/aws.
+# What the example makes, by a provider that makes nothing: it needs the schema of hashicorp/aws.
 
 mock_provider "aws" {
   mock_data "aws_partition" {
@@ -64,6 +64,11 @@ variables {
   enclave_signing_cert_hash = "888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888"
   enclave_pcr0_hashes       = ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
   sealer_role_arns          = ["arn:aws:iam::111122223333:role/operations/sealer"]
+  key_administrator_arns = {
+    primary     = ["arn:aws:iam::111122223333:role/terraform", "arn:aws:iam::111122223333:user/second"]
+    secondary_b = ["arn:aws:iam::444455556666:role/terraform"]
+    secondary_c = ["arn:aws:iam::777788889999:role/terraform"]
+  }
 }
 
 # Plans alone: what is made is protected from being destroyed, so that an apply could not be cleared away.
@@ -79,7 +84,7 @@ run "instance" {
     error_message = "the role is not the instance's"
   }
   assert {
-    condition     = length(aws_iam_user.slashing) == 1 && !strcontains(aws_iam_user_policy.slashing[0].policy, "-state") && strcontains(aws_iam_user_policy.slashing[0].policy, ":table/containment-chamber-slashing")
+    condition     = aws_iam_user.slashing.name == "containment-chamber-slashing" && !strcontains(aws_iam_user_policy.slashing.policy, "-state") && strcontains(aws_iam_user_policy.slashing.policy, ":table/containment-chamber-slashing")
     error_message = "the slashing record has no user of its own"
   }
   assert {
@@ -114,8 +119,12 @@ run "postgresql" {
   }
 
   assert {
-    condition     = length(aws_iam_user.slashing) == 0 && length(module.slashing_database) == 1
-    error_message = "the slashing record is in both, or none"
+    condition     = length(module.slashing_database) == 1
+    error_message = "the slashing record is not in PostgreSQL"
+  }
+  assert {
+    condition     = join(",", keys(module.tables.arns)) == "keys,slashing,state" && aws_iam_user.slashing.name != ""
+    error_message = "a switch to PostgreSQL takes the table of the record away"
   }
 }
 
@@ -126,6 +135,7 @@ run "keys_of_other_administrators" {
       b = "arn:aws:kms:eu-central-1:444455556666:key/2b2b2b2b-0000-4000-8000-00000000000b"
       c = "arn:aws:kms:eu-west-1:777788889999:key/3c3c3c3c-0000-4000-8000-00000000000c"
     }
+    key_administrator_arns = { primary = ["arn:aws:iam::111122223333:role/terraform"] }
   }
 
   assert {
@@ -156,4 +166,85 @@ run "no_signature_is_refused" {
     enclave_signing_cert_hash = "0x88"
   }
   expect_failures = [var.enclave_signing_cert_hash]
+}
+
+# The first step with administrators of their own, who need the role to be there.
+run "the_role_alone" {
+  command = plan
+  plan_options {
+    target = [aws_iam_role.signer]
+  }
+  variables {
+    secondary_b_profile    = "a"
+    secondary_c_profile    = "a"
+    key_administrator_arns = { primary = ["arn:aws:iam::111122223333:role/terraform"] }
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_role.signer.assume_role_policy, "ec2.amazonaws.com")
+    error_message = "the role cannot be made before the keys"
+  }
+}
+
+run "an_alias_as_another_administrators_key_is_refused" {
+  command = plan
+  variables {
+    secondary_key_arns = {
+      b = "arn:aws:kms:eu-central-1:444455556666:alias/share"
+      c = "arn:aws:kms:eu-west-1:777788889999:key/3c3c3c3c-0000-4000-8000-00000000000c"
+    }
+  }
+  expect_failures = [var.secondary_key_arns]
+}
+
+run "who_applies_must_administer" {
+  command = plan
+  variables {
+    key_administrator_arns = {
+      primary     = ["arn:aws:iam::111122223333:user/second"]
+      secondary_b = ["arn:aws:iam::444455556666:role/terraform"]
+      secondary_c = ["arn:aws:iam::777788889999:role/terraform"]
+    }
+  }
+  expect_failures = [data.aws_iam_session_context.primary]
+}
+
+run "a_credential_that_nobody_seals_is_refused" {
+  command = plan
+  variables {
+    sealer_role_arns = []
+  }
+  expect_failures = [var.sealer_role_arns]
+}
+
+run "a_cluster_elsewhere_is_refused" {
+  command = plan
+  variables {
+    identity = {
+      pod_identity = { cluster_arn = "arn:aws:eks:us-east-1:111122223333:cluster/validators", namespace = "validators", service_account = "containment-chamber" }
+    }
+  }
+  expect_failures = [aws_iam_role.signer]
+}
+
+run "a_cluster_of_another_account_is_refused" {
+  command = plan
+  variables {
+    identity = {
+      irsa = { oidc_provider_arn = "arn:aws:iam::444455556666:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/0123", namespace = "validators", service_account = "containment-chamber" }
+    }
+  }
+  expect_failures = [aws_iam_role.signer]
+}
+
+run "a_key_of_ones_own_for_the_tables" {
+  command = plan
+  variables {
+    table_kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/5e5e5e5e-0000-4000-8000-00000000000e"
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_user_policy.slashing.policy, "5e5e5e5e")
+    error_message = "the user cannot use tables that are encrypted with the key"
+  }
 }

@@ -64,3 +64,40 @@ run "encrypt_without_the_master_keys_identity_is_refused" {
   }
   expect_failures = [output.yaml]
 }
+
+run "what_looks_like_a_number_stays_text" {
+  command = plan
+  variables {
+    chamber_id         = "00000000000000000000000000000012"
+    setup_token_sha256 = "1234567890123456789012345678901234567890123456789012345678901234"
+  }
+
+  assert {
+    condition     = strcontains(output.yaml, "id: \"00000000000000000000000000000012\"") && strcontains(output.yaml, "setup_token_sha256: \"1234567890123456789012345678901234567890123456789012345678901234\"")
+    error_message = "a value is a number in the file"
+  }
+}
+
+run "a_partition_that_is_none_is_refused" {
+  command = plan
+  variables {
+    partition = "amazon"
+  }
+  expect_failures = [var.partition]
+}
+
+run "an_identity_that_is_none_is_refused" {
+  command = plan
+  variables {
+    chamber_id = "5B0F2AC4E91D47D38C6A90E2B7F3D851"
+  }
+  expect_failures = [var.chamber_id]
+}
+
+run "a_token_in_place_of_its_hash_is_refused" {
+  command = plan
+  variables {
+    setup_token_sha256 = "JBSWY3DPEHPK3PXPJBSWY3DPEH"
+  }
+  expect_failures = [var.setup_token_sha256]
+}

@@ -6,4 +6,4 @@ key_administrator_arns = ["arn:aws:iam::444455556666:role/key-admin", "arn:aws:i
 pcr8_list              = ["888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888888"]
 pcr0_list              = ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"]
 pcr3                   = "333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333333"
-allow_encrypt          = true
+wrap                   = "encrypt"

@@ -33,9 +33,67 @@ run "decrypts_only_attested" {
     error_message = "a register is not in lower case"
   }
   assert {
-    condition     = !strcontains(output.policy_json, "PCR3") && !strcontains(output.policy_json, ":root")
-    error_message = "PCR3 or the account's root is in a policy that was not asked for them"
+    condition     = !strcontains(output.policy_json, "PCR3")
+    error_message = "PCR3 is in a policy that was not asked for it"
   }
+}
+
+run "the_root_user_names_administrators_and_nobody_else_of_the_account" {
+  command = plan
+
+  assert {
+    condition = [for s in jsondecode(output.policy_json).Statement : [s.Action, s.Principal.AWS, s.Condition.StringEquals["aws:PrincipalArn"]] if strcontains(jsonencode(s.Principal), ":root")] == [
+      [["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"], ["arn:aws:iam::111122223333:root"], ["arn:aws:iam::111122223333:root"]]
+    ]
+    error_message = "the account has another right than that of its root user"
+  }
+}
+
+run "deletion_takes_thirty_days" {
+  command = plan
+
+  assert {
+    condition = [for s in jsondecode(output.policy_json).Statement : s.Condition if s.Effect == "Allow" && contains(s.Action, "kms:ScheduleKeyDeletion")] == [
+      { NumericGreaterThanEquals = { "kms:ScheduleKeyDeletionPendingWindowInDays" = ["30"] } }
+    ]
+    error_message = "a key can be gone sooner"
+  }
+}
+
+run "credentials_are_decrypted_only" {
+  command = plan
+  variables {
+    wrap = null
+  }
+
+  assert {
+    condition     = [for s in jsondecode(output.policy_json).Statement : s.Action if s.Effect == "Allow" && s.Principal.AWS == ["arn:aws:iam::111122223333:role/signer"]] == [["kms:Decrypt"]]
+    error_message = "the enclave can do something else than decrypt"
+  }
+}
+
+run "the_enclave_as_administrator_is_refused" {
+  command = plan
+  variables {
+    key_administrator_arns = ["arn:aws:iam::111122223333:role/key-admin", "arn:aws:iam::111122223333:role/validators/Signer"]
+  }
+  expect_failures = [output.policy_json]
+}
+
+run "another_partition_is_refused" {
+  command = plan
+  variables {
+    key_administrator_arns = ["arn:aws-cn:iam::111122223333:role/key-admin"]
+  }
+  expect_failures = [output.policy_json]
+}
+
+run "an_unknown_wrap_is_refused" {
+  command = plan
+  variables {
+    wrap = "none"
+  }
+  expect_failures = [var.wrap]
 }
 
 run "administrators_cannot_use_the_key" {
@@ -53,7 +111,7 @@ run "administrators_cannot_use_the_key" {
 run "encrypt_when_asked_for" {
   command = plan
   variables {
-    allow_encrypt = true
+    wrap = "encrypt"
   }
 
   assert {

@@ -46,3 +46,41 @@ run "any_signed_image_is_refused" {
   }
   expect_failures = [var.enclave_pcr0_hashes]
 }
+
+run "a_credential_that_nobody_seals_is_refused" {
+  command = plan
+  variables {
+    sealer_role_arns = []
+  }
+  expect_failures = [var.sealer_role_arns]
+}
+
+run "a_partition_that_is_none_is_refused" {
+  command = plan
+  variables {
+    partition = "aws-iso-z"
+  }
+  expect_failures = [var.partition]
+}
+
+run "a_name_that_ends_in_a_dash_is_refused" {
+  command = plan
+  variables {
+    name = "signer-"
+  }
+  expect_failures = [var.name]
+}
+
+run "a_key_of_ones_own_for_the_tables" {
+  command = plan
+  variables {
+    table_kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/5e"
+  }
+
+  assert {
+    condition = alltrue([for p in [output.signer_policy, output.slashing_policy] :
+      [for s in jsondecode(p).Statement : s.Resource if strcontains(s.Sid, "Encryption")] == [["arn:aws:kms:eu-central-1:111122223333:key/5e"]]
+    ])
+    error_message = "the role or the user cannot use tables that are encrypted with the key"
+  }
+}
