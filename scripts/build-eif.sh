@@ -13,7 +13,8 @@
 #   --pins FILE                 what kernel and modules must be, as sha256sum writes it: DIGEST  NAME; needed with --blobs
 #   --unpinned                  take kernel and modules as they are, and write build/eif/pins for --pins
 #   --program FILE              chamber-enclave built before, such as that of a release; without it, it is built here
-#   --oci DIR[:REF]             the container image (Dockerfile.enclave, target enclave) in the OCI image layout, in place of --program
+#   --oci DIR[:REF]             the container image (Dockerfile.enclave, target enclave) in the OCI image layout, in place of --program; its
+#                               environment is left out
 set -euo pipefail
 began=$PWD
 cd "$(dirname "$0")/.."
@@ -220,7 +221,8 @@ reproducibly() {
 	build_init
 	if [ -n "$blobs" ]; then of_aws; else of_debian; fi
 	if [ -n "$oci" ]; then
-		parts+=(--oci "$oci")
+		# Builders of container images write a PATH into them, and the same program in a directory has none.
+		parts+=(--oci "$oci" --no-env)
 	else
 		[ -n "$program" ] || build_program
 		rm -rf "$out/rootfs"

@@ -1,12 +1,14 @@
 #!/bin/bash
-# Makes the files of a release into build/release: for amd64 and arm64 the static programs with the notices of what they are linked with, their
-# SBOM, the enclave image and the policy that allows it; the chart; where all of it came from; and the checksums.
+# Makes the files of a release into build/release: for amd64 and arm64 the static programs with the notices of what they are linked with and
+# what they are run with, their SBOM, the enclave image, unsigned, and the policy that allows it; the chart; where all of it came from; and
+# the checksums.
 #
-#   scripts/release.sh [--kernels DIR] [--allow-dirty] [--quick] [--out DIR]
+#   scripts/release.sh [--kernels DIR [--pins FILE]] [--allow-dirty] [--quick] [--out DIR]
 #
 #   --kernels DIR   AWS's kernels for the enclave images, in DIR/x86_64 and DIR/arm64 as aws-nitro-enclaves-cli-devel installs them under
-#                   /usr/share/nitro_enclaves/blobs, held to scripts/release/pins-aws-x86_64 and -arm64; without it the images have a
-#                   kernel of Debian, which does not start in AWS, and their names say so
+#                   /usr/share/nitro_enclaves/blobs; without it the images have a kernel of Debian, which does not start in AWS, and their
+#                   names say so
+#   --pins FILE     what the kernels must be, as sha256sum writes it in DIR: DIGEST  x86_64/bzImage (DIR/SHA256SUMS)
 #   --allow-dirty   build a tree that differs from its commit; the files say so, and are for trying out only
 #   --quick         the two measured programs for amd64 alone: no archive, no chart, no image
 #
@@ -19,20 +21,30 @@ helm_version=v3.22.0
 say() { echo "release: $*"; }
 fail() { echo "release: $*" >&2; exit 1; }
 
-out=$root/build/release kernels='' dirty='' quick=''
+out=$root/build/release kernels='' pins='' dirty='' quick=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--allow-dirty) dirty=allowed ;;
 	--quick) quick=yes ;;
-	--out | --kernels)
-		[ -n "${2:-}" ] || fail "$1 needs a directory"
-		if [ "$1" = --out ]; then out=$(realpath -m "$2"); else kernels=$(realpath "$2"); fi
+	--out | --kernels | --pins)
+		[ -n "${2:-}" ] || fail "$1 needs a name"
+		case $1 in
+		--out) out=$(realpath -m "$2") ;;
+		--kernels) kernels=$(realpath -e "$2") ;;
+		--pins) pins=$(realpath -e "$2") ;;
+		esac
 		shift
 		;;
 	*) sed -n 's/^#   scripts/usage: scripts/p' "$0" >&2; exit 2 ;;
 	esac
 	shift
 done
+if [ -n "$kernels" ]; then
+	pins=${pins:-$kernels/SHA256SUMS}
+	[ -s "$pins" ] || fail "$pins is missing, which says what the kernels must be: in $kernels, sha256sum x86_64/* arm64/* >SHA256SUMS"
+elif [ -n "$pins" ]; then
+	fail "--pins without --kernels"
+fi
 
 cd "$root"
 # shellcheck source=scripts/release/environment.sh disable=SC1091
@@ -108,24 +120,33 @@ compile() {
 	if readelf -l "$binary" | grep -q INTERP; then fail "$2 for $1 is not static"; fi
 }
 
-# image ARCH NAME makes the enclave image of the program that compile left, and the policy that allows it.
+# What a release is run with, beside its programs.
+extras=(config.example.yaml scripts/enclave-entrypoint.sh scripts/systemd/*.service charts/containment-chamber/files/seccomp.json)
+
+# image ARCH NAME makes the enclave image of the program that compile left, and the policy that allows it; sets image to its file, and adds
+# the kernel to what is known of the build.
 image() {
-	local arch=x86_64 options kernel file label=$version name=$2
+	local arch=x86_64 label=$version supplier kernel from options=()
 	[ "$1" = amd64 ] || arch=arm64
+	image=$out/$2.eif
 	if [ -n "$kernels" ]; then
-		kernel=$kernels/$arch
-		options=(--blobs "$kernel" --pins "$root/scripts/release/pins-aws-$arch")
-		[ -s "${options[3]}" ] || fail "${options[3]} is missing: scripts/build-eif.sh --arch $arch --blobs $kernel --unpinned writes it to build/eif/pins"
+		sed -nE "s,^([0-9a-f]{64}) [ *](\./)?$arch/([^/]+)\$,\1  \3,p" "$pins" >"$work/pins-$arch"
+		[ -s "$work/pins-$arch" ] || fail "$pins has no line for $arch/"
+		options=(--blobs "$kernels/$arch" --pins "$work/pins-$arch")
 	else
-		kernel=$root/.cache/eif/$arch name=$2_debian-kernel label="$version with a kernel of Debian"
-		options=()
+		image=$out/$2_debian-kernel.eif label="$version with a kernel of Debian"
 	fi
-	scripts/build-eif.sh --arch "$arch" --program "$work/$1/chamber-enclave" --output "$out/$name.eif" "${options[@]}" >"$work/eif.log" 2>&1 || fail "build-eif: $(cat "$work/eif.log")"
+	scripts/build-eif.sh --arch "$arch" --program "$work/$1/chamber-enclave" --output "$image" "${options[@]}" >"$work/eif.log" 2>&1 || fail "build-eif: $(cat "$work/eif.log")"
 	cmp -s build/eif/chamber-init "$work/$1/chamber-init" || fail "the image for $1 has another chamber-init than the archive"
-	"$work/amd64/containment-chamber" attest policy --from-eif "$out/$name.eif" --label "$label" >"$out/$name.policy.yaml"
-	for file in "$kernel"/*; do
-		[ "${file##*/}" = name ] || echo "file=$(sha256sum <"$file" | cut -d ' ' -f 1) $(cat "$kernel/name" 2>/dev/null || echo "aws-$arch")/${file##*/}" >>"$work/files"
-	done
+	"$work/amd64/containment-chamber" attest policy --from-eif "$image" --label "$label" >"${image%.eif}.policy.yaml"
+	if [ -n "$kernels" ]; then
+		kernel=aws-$arch supplier='Amazon Web Services' from=https://github.com/aws/aws-nitro-enclaves-sdk-bootstrap
+	else
+		kernel=$(cat ".cache/eif/$arch/name") supplier=Debian from=https://snapshot.debian.org/binary/$(cat ".cache/eif/$arch/name")/
+	fi
+	# What the builder says that it took, and not all that lies beside it.
+	sed -nE "s,^(kernel|cmdline-file|module) sha256:([0-9a-f]{64})  .*/([^/]+)\$,file=\2 $kernel/\3,p" "$work/eif.log" >"$work/files-$1"
+	{ cat "$work/files-$1" && printf '%s\n' "kernel=$kernel" "kernel-supplier=$supplier" "kernel-source=$from"; } >>"$work/build-$1"
 }
 
 for arch in "${arches[@]}"; do
@@ -142,11 +163,11 @@ for arch in "${arches[@]}"; do
 		cp "${binaries[@]}" "$out"
 		continue
 	fi
-	tool notices -out "$work/$arch/THIRD-PARTY-NOTICES" -build "$work/build-$arch" "${binaries[@]}"
-	tool sbom -out "$out/$name.spdx.json" -arch "$arch" -build "$work/build-$arch" "${binaries[@]}"
-	tool archive -out "$out/$name.tar.gz" -prefix "$name" "${binaries[@]}" LICENSE "$work/$arch/THIRD-PARTY-NOTICES"
 	say "building the enclave image for $arch"
 	image "$arch" "$name"
+	tool notices -out "$work/$arch/THIRD-PARTY-NOTICES" -build "$work/build-$arch" "${binaries[@]}"
+	tool sbom -out "$out/$name.spdx.json" -arch "$arch" -build "$work/build-$arch" -image "$image" "${binaries[@]}"
+	tool archive -out "$out/$name.tar.gz" -prefix "$name" "${binaries[@]}" LICENSE "$work/$arch/THIRD-PARTY-NOTICES" "${extras[@]}"
 done
 
 # chart packages what helm takes, in files of a fixed time.
@@ -174,7 +195,8 @@ if [ -z "$quick" ]; then
 	runs arm64 qemu-aarch64-static
 	chart
 	{
-		cat "$work/build" "$work/files" && echo "helm=$helm_version"
+		cat "$work/build" "$work"/files-a* && echo "helm=$helm_version"
+		[ -z "$pins" ] || echo "file=$(sha256sum <"$pins" | cut -d ' ' -f 1) the-pins-of-the-kernels"
 		cat "$work"/build-a* | grep -E '^(linked|tool)=' | sort -u
 		echo "programs=$(echo "$work"/a*/c*[a-z])"
 	} >"$work/build-all"

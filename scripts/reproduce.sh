@@ -1,9 +1,9 @@
 #!/bin/bash
 # Builds the release twice, in all that must not matter as unlike as one machine allows, and fails if a single byte differs.
 #
-#   scripts/reproduce.sh [--kernels DIR] [--allow-dirty]   the whole release, as two users: needs root
-#   scripts/reproduce.sh --quick [--allow-dirty]           the two measured programs for amd64
-#   scripts/reproduce.sh --compare FIRST SECOND            no build: what is in two folders, such as yours and a published release
+#   scripts/reproduce.sh [--kernels DIR [--pins FILE]] [--allow-dirty]   the whole release, as two users: needs root
+#   scripts/reproduce.sh --quick [--allow-dirty]                         the two measured programs for amd64
+#   scripts/reproduce.sh --compare FIRST SECOND                          no build: two folders, such as yours and a published release
 #
 #              first                      second
 #   folder     build/reproduce/first      one under /var/tmp, with a longer path
@@ -23,14 +23,14 @@ say() { echo "reproduce: $*"; }
 fail() { echo "reproduce: $*" >&2; exit 1; }
 usage() { sed -n 's/^#   scripts/usage: scripts/p' "$0" >&2; exit 2; }
 
-quick='' options=() compare=() kernels=''
+quick='' options=() compare=() kernels='' pins=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) quick=yes && options+=("$1") ;;
 	--allow-dirty) options+=("$1") ;;
-	--kernels)
+	--kernels | --pins)
 		[ $# -ge 2 ] || usage
-		kernels=$(realpath "$2")
+		if [ "$1" = --kernels ]; then kernels=$(realpath -e "$2"); else pins=$(realpath -e "$2"); fi
 		shift
 		;;
 	--compare)
@@ -104,14 +104,17 @@ tar -xf "$second/source.tar" -C "$first/src"
 rm "$second/source.tar"
 find "$second/src" -exec touch -hd 1999-12-31T23:59:59Z {} +
 
-[ -z "$kernels" ] || cp -r "$kernels" "$second/kernels"
+if [ -n "$kernels" ]; then
+	cp -rL "$kernels" "$second/kernels"
+	[ -z "$pins" ] || cp "$pins" "$second/kernels/SHA256SUMS"
+fi
 # What is fetched beside modules is pinned by its digest, or is no part of what is made.
 for part in .cache/eif .cache/tools/helm-v*; do
 	[ ! -e "$part" ] || cp -rL "$part" "$first/src/$part"
 done
 
 say "first build, in $first"
-"$first/src/scripts/release.sh" "${options[@]}" ${kernels:+--kernels "$kernels"} --out "$first/release"
+"$first/src/scripts/release.sh" "${options[@]}" ${kernels:+--kernels "$kernels"} ${pins:+--pins "$pins"} --out "$first/release"
 
 modules=$(go env GOMODCACHE) run=()
 if [ -z "$quick" ]; then

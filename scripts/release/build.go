@@ -10,7 +10,7 @@ import (
 
 // build is what the script tells of the build, which no binary says.
 type build struct {
-	values map[string]string // commit, dirty, go, flags …
+	values map[string]string // commit, state, go, flags …
 	linked []deb             // what of the machine's own packages is linked into the binaries
 	tools  []deb             // what compiled and linked them
 	files  []material        // what else went into an artefact, such as kernels

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,9 +33,10 @@ func release(t *testing.T) job {
 	lines := []string{
 		"commit=" + commit, "go=" + runtime.Version(), "goroot=" + env("GOROOT"), "distro=debian-bookworm", "state=clean",
 		"tool=gcc-12 12.2.0-14+deb12u1 amd64", "file=" + strings.Repeat("ab", 32) + " x86_64/bzImage", "programs=" + binary,
+		"file=" + strings.Repeat("cd", 32) + " x86_64/nsm.ko", "file=" + strings.Repeat("ef", 32) + " x86_64/cmdline", "kernel-supplier=Penguins", "kernel-source=https://kernel.example",
 	}
 	build := write(t, filepath.Join(t.TempDir(), "build"), strings.Join(lines, "\n")+"\n", 0o600)
-	return job{time: released, version: "1.2.3", arch: "amd64", build: build, modules: env("GOMODCACHE"), files: []string{binary}}
+	return job{time: released, version: "1.2.3", arch: "amd64", build: build, modules: env("GOMODCACHE"), image: write(t, filepath.Join(t.TempDir(), "a.eif"), "", 0o600), files: []string{binary}}
 }
 
 func TestSBOMNamesWhatIsLinked(t *testing.T) {
@@ -57,9 +59,18 @@ func TestSBOMNamesWhatIsLinked(t *testing.T) {
 	}
 	want := map[string]string{
 		filepath.Base(job.files[0]): "Apache-2.0", "github.com/google/licensecheck": "BSD-3-Clause", "stdlib": "BSD-3-Clause",
+		"a.eif": "NOASSERTION", "x86_64/bzImage": "GPL-2.0-only", "x86_64/nsm.ko": "GPL-2.0-only",
 	}
 	if diff := cmp.Diff(want, licences); diff != "" {
 		t.Error(diff)
+	}
+	for _, p := range doc.Packages {
+		if p.Name == "x86_64/nsm.ko" && (p.Supplier != "Organization: Penguins" || p.SourceInfo != "source: https://kernel.example" || p.Checksums[0].Value != strings.Repeat("cd", 32)) {
+			t.Errorf("a module of the kernel is described as %+v", p)
+		}
+	}
+	if contained := (spdxRelationship{"SPDXRef-image-a.eif", "CONTAINS", "SPDXRef-kernel-x86-64-nsm.ko"}); !slices.Contains(doc.Relationships, contained) {
+		t.Errorf("no relationship %+v", contained)
 	}
 	for _, r := range doc.Relationships {
 		if !ids[r.From] || !ids[r.To] {
@@ -118,9 +129,32 @@ func TestNoticesHaveEveryLicence(t *testing.T) {
 	if err := writeNotices(job, &b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"github.com/google/licensecheck v0.3.1, LICENSE\n", "stdlib 1.26.8, LICENSE\n", "stdlib 1.26.8, PATENTS\n", "Redistributions in binary form"} {
+	for _, want := range []string{"github.com/google/licensecheck v0.3.1, LICENSE\n", "stdlib 1.26.8, LICENSE\n", "stdlib 1.26.8, PATENTS\n", "of Penguins, as", "Their source: https://kernel.example\n", strings.Repeat("cd", 32) + "  x86_64/nsm.ko\n", "TERMS AND CONDITIONS FOR COPYING", "Redistributions in binary form"} {
 		if !strings.Contains(b.String(), strings.ReplaceAll(want, "1.26.8", strings.TrimPrefix(runtime.Version(), "go"))) {
 			t.Errorf("no %q", want)
+		}
+	}
+}
+
+func TestImageWithoutAKernelIsNotDescribed(t *testing.T) {
+	job := release(t)
+	text, err := os.ReadFile(job.build)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []string{"kernel-supplier=", "kernel-source=", "file="} {
+		var left strings.Builder
+		for line := range strings.Lines(string(text)) {
+			if !strings.HasPrefix(line, gone) {
+				left.WriteString(line)
+			}
+		}
+		job.build = write(t, filepath.Join(t.TempDir(), "build"), left.String(), 0o600)
+		if err := writeSBOM(job, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "does not say what the kernel") {
+			t.Errorf("SBOM without %s: %v", gone, err)
+		}
+		if err := writeNotices(job, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), "does not say what the kernel") {
+			t.Errorf("notices without %s: %v", gone, err)
 		}
 	}
 }

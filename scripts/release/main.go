@@ -16,7 +16,7 @@ const usage = `usage: release COMMAND -out FILE [flags] FILE...
   archive     put FILEs into a tar.gz under -prefix
   chart       write a chart package again, with the times and owners of a release
   notices     the licences of everything that is linked into the binaries FILE...
-  sbom        SPDX 2.3 of the binaries FILE...
+  sbom        SPDX 2.3 of the binaries FILE... and of the enclave image -image
   provenance  SLSA provenance v1, unsigned, of the artefacts FILE...
 
 Every time in what it writes is -time, in seconds since 1970.
@@ -35,7 +35,7 @@ func main() {
 	if errors.Is(err, errUsage) {
 		code = 2
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // this is main
 }
 
 // job is what a command is told.
@@ -46,6 +46,7 @@ type job struct {
 	prefix  string    // folder inside the archive
 	build   string    // file of NAME=VALUE lines about the build, see readBuild
 	modules string    // Go's module cache
+	image   string    // enclave image with two of the programs
 	files   []string
 }
 
@@ -64,6 +65,7 @@ func run(args []string, stderr io.Writer) error {
 	flags.StringVar(&j.prefix, "prefix", "", "folder inside the archive")
 	flags.StringVar(&j.build, "build", "", "`file` of NAME=VALUE lines about the build")
 	flags.StringVar(&j.modules, "modules", "", "Go's module cache")
+	flags.StringVar(&j.image, "image", "", "enclave image `file` that an SBOM describes as well")
 	if err := flags.Parse(args[1:]); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -94,11 +96,11 @@ func replace(name string, write func(io.Writer) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(file.Name())
+			_ = os.Remove(file.Name()) //nolint:gosec // it was made here, beside -out
 		}
 	}()
 	if err := errors.Join(write(file), file.Chmod(0o644), file.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return os.Rename(file.Name(), name)
+	return os.Rename(file.Name(), name) //nolint:gosec // -out is what whoever calls wants written
 }

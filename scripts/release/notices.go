@@ -113,5 +113,13 @@ func writeNotices(job job, w io.Writer) error {
 		}
 		section("Debian's "+d.name+" "+d.version, texts)
 	}
+	gpl, err := os.ReadFile(kernelLicenceText)
+	if err != nil {
+		return err
+	}
+	if err := b.writeKernelNotice(out); err != nil {
+		return err
+	}
+	section("Linux", []text{{"GPL-2", gpl}})
 	return out.Flush()
 }

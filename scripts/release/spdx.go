@@ -32,7 +32,7 @@ type spdxCreation struct {
 type spdxPackage struct {
 	ID            string         `json:"SPDXID"`
 	Name          string         `json:"name"`
-	Version       string         `json:"versionInfo"`
+	Version       string         `json:"versionInfo,omitempty"`
 	FileName      string         `json:"packageFileName,omitempty"`
 	Purpose       string         `json:"primaryPackagePurpose"`
 	Supplier      string         `json:"supplier"`
@@ -72,8 +72,8 @@ func spdxID(kind, name string) string {
 
 func purlRef(locator string) []spdxRef { return []spdxRef{{"PACKAGE-MANAGER", "purl", locator}} }
 
-// writeSBOM names everything that is linked into the programs of one architecture. Namespaces have to be unique, so that the
-// digests of the programs stand in it.
+// writeSBOM names everything that is linked into the programs of one architecture, and what their enclave image has beside them.
+// Namespaces have to be unique, so that the digests of the programs stand in it.
 func writeSBOM(job job, w io.Writer) error {
 	programs, err := readPrograms(job.files)
 	if err != nil {
@@ -136,6 +136,20 @@ func writeSBOM(job job, w io.Writer) error {
 			SourceInfo: "licences in " + filepath.Join("/usr/share/doc", d.name, "copyright") + " and in THIRD-PARTY-NOTICES",
 			References: purlRef(d.purl(b.values["distro"])),
 		})
+	}
+	image, kernel, err := job.imagePackages(b)
+	if err != nil {
+		return err
+	}
+	doc.Packages = append(append(doc.Packages, image), kernel...)
+	relate(document, "DESCRIBES", image.ID)
+	for _, k := range kernel {
+		relate(image.ID, "CONTAINS", k.ID)
+	}
+	for _, p := range programs {
+		if p.name == "chamber-enclave" || p.name == "chamber-init" {
+			relate(image.ID, "CONTAINS", spdxID("program", p.name))
+		}
 	}
 	return writeJSON(w, doc)
 }

@@ -39,6 +39,10 @@ touch "$work/second/only-there"
 expect 1 "DIFFERENT: only-there" "${compare[@]}"
 expect 2 "usage: scripts/reproduce.sh" scripts/reproduce.sh --compare "$work/first"
 expect 2 "usage: scripts/release.sh" scripts/release.sh --sign
+mkdir "$work/kernels"
+expect 1 "SHA256SUMS is missing, which says what the kernels must be" scripts/release.sh --kernels "$work/kernels"
+expect 1 "No such file or directory" scripts/release.sh --kernels "$work/kernels" --pins "$work/none"
+expect 1 "--pins without --kernels" scripts/release.sh --pins scripts/release/test.sh
 
 # A tree without .git, as in a source archive; then one of a commit, with a file that the commit has not.
 mkdir "$work/tree"

@@ -114,7 +114,8 @@ func TestOracle(t *testing.T) {
 	compareSignedByUs(t, dir)
 }
 
-// compareSignedByUs has the oracle describe an image that is made as "eif build" makes it, and signed.
+// compareSignedByUs has the oracle describe an image that is made as "eif build" makes it, and signed; then read again and signed by
+// somebody else, as "eif sign" does it.
 func compareSignedByUs(t *testing.T, dir string) {
 	t.Helper()
 	for i := range 5 {
@@ -123,6 +124,11 @@ func compareSignedByUs(t *testing.T, dir string) {
 		raw := signed(t, img, signingKey(t, newSigner(t, es384, elliptic.P384(), crypto.SHA384)))
 		if f := compare(t, raw, ask(t, "describe", save(t, dir, "ours.eif", string(raw)))); f.Signer == nil {
 			t.Error("AWS's library and we found no signature")
+		}
+		other := newSigner(t, es384, elliptic.P384(), crypto.SHA384)
+		again := signed(t, mustParse(t, raw).Image, signingKey(t, other))
+		if f := compare(t, again, ask(t, "describe", save(t, dir, "again.eif", string(again)))); f.PCRs[8] != eif.PCR8(other.der) {
+			t.Errorf("PCR8 is %v, not that of the second signer", f.PCRs[8])
 		}
 	}
 }

@@ -76,6 +76,18 @@ func TestWriteSigned(t *testing.T) {
 	}
 }
 
+// TestSignWhatWasRead: an image that was written without a signature, or with another's, gets the bytes of one that was signed at once.
+func TestSignWhatWasRead(t *testing.T) {
+	mine := signingKey(t, newSigner(t, es384, elliptic.P384(), crypto.SHA384))
+	another := signingKey(t, newSigner(t, es384, elliptic.P384(), crypto.SHA384))
+	want := signed(t, image(), mine)
+	for name, raw := range map[string][]byte{"unsigned": written(t, image()), "signed by another": signed(t, image(), another), "signed": want} {
+		if !bytes.Equal(want, signed(t, mustParse(t, raw).Image, mine)) {
+			t.Errorf("%s: other bytes", name)
+		}
+	}
+}
+
 func TestWriteSignedRefuses(t *testing.T) {
 	key := signingKey(t, newSigner(t, es384, elliptic.P384(), crypto.SHA384))
 	img := image()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif/layout"
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif/ramdisk"
@@ -78,34 +79,6 @@ func TestReadProgramRefuses(t *testing.T) {
 	}
 }
 
-func TestListModules(t *testing.T) {
-	dir := t.TempDir()
-	if list, err := listModules(dir); err != nil || list != nil {
-		t.Errorf("nothing there: %v, %v", list, err)
-	}
-	write(t, dir, "nsm.ko", "", 0o644)
-	if list, err := listModules(dir); err != nil || !cmp.Equal(list, []string{"nsm.ko"}) {
-		t.Errorf("as AWS has it: %v, %v", list, err)
-	}
-	write(t, dir, "modules", "", 0o644)
-	if list, err := listModules(dir); err != nil || list != nil {
-		t.Errorf("an empty list: %v, %v", list, err)
-	}
-}
-
-func TestLoadModules(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, "modules", "none.ko\n", 0o644)
-	if err := loadModules(dir); err == nil || !strings.Contains(err.Error(), "load module none.ko: ") {
-		t.Errorf("a module that is not there: %v", err)
-	}
-	write(t, dir, "modules", "no.ko\n", 0o644)
-	write(t, dir, "no.ko", "no module", 0o644)
-	if err := loadModules(dir); err == nil || !strings.Contains(err.Error(), "load module no.ko: ") {
-		t.Errorf("what is no module: %v", err)
-	}
-}
-
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "first/data", "", 0o644)
@@ -169,16 +142,43 @@ func TestRun(t *testing.T) {
 		{`[ "$A" = b ] && [ -z "$HOME" ] && [ "$(pwd)" = / ]`, "exit code 0"},
 		{"exit 7", "exit code 7"},
 		{"kill -9 $$", "signal killed"},
-		{"sh -c 'exit 3' & exit 4", "exit code 4"},
 	} {
-		status, err := program{[]string{"/bin/sh", "-c", test.script}, []string{"A=b", "PATH=/usr/bin:/bin"}}.run()
-		if err != nil || status != test.status {
-			t.Errorf("%s: %q, %v; want %q", test.script, status, err, test.status)
-		}
+		runs(t, test.script, test.status)
 	}
 	if _, err := (program{cmd: []string{"/none"}}).run(); err == nil || !strings.Contains(err.Error(), "start the program: ") {
 		t.Errorf("no program: %v", err)
 	}
+}
+
+func runs(t *testing.T, script, status string) {
+	t.Helper()
+	got, err := program{[]string{"/bin/sh", "-c", script}, []string{"A=b", "PATH=/usr/bin:/bin"}}.run()
+	if err != nil || got != status {
+		t.Errorf("%s: %q, %v; want %q", script, got, err, status)
+	}
+}
+
+// TestRunReapsOrphans: this process becomes the parent of processes that lost theirs, as the first one is. The orphan ends when its own
+// parent is gone. The program looks until nothing is left of it, which needs somebody to wait for it; and how it ended is not how the
+// program did.
+func TestRunReapsOrphans(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	runs(t, `
+		orphan=$(sh -c 'sh -c "while kill -0 $$; do sleep 0.01; done; exit 3" >/dev/null 2>&1 & echo $!')
+		left=1000
+		while kill -0 "$orphan" 2>/dev/null; do
+			left=$((left - 1))
+			[ "$left" != 0 ] || exit 5
+			sleep 0.01
+		done
+		exit 4`, "exit code 4")
 }
 
 func TestRunRefusesToBeAnyOtherProcess(t *testing.T) {

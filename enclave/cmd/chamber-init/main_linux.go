@@ -39,12 +39,12 @@ func say(format string, args ...any) {
 }
 
 // start does everything in its order. The host kills an enclave that does not report in time: nothing slow comes before the
-// heartbeat. The security module's driver comes before it, so that an enclave without the module does not look like one that is up.
+// heartbeat. The security module does come before it, so that an enclave without it does not look like one that is up.
 func start() (status string, err error) {
 	if err := mountAll("/", []mount{devices}); err != nil {
 		return "", err
 	}
-	if err := loadModules("/"); err != nil {
+	if err := readySecurityModule("/"); err != nil {
 		return "", err
 	}
 	if err := heartbeat(); err != nil {

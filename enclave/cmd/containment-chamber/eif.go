@@ -14,11 +14,11 @@ import (
 func newEIFCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "eif",
-		Short: "Build, describe, measure, verify and compare enclave image files",
+		Short: "Build, sign, describe, measure, verify and compare enclave image files",
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newEIFMeasure(), newEIFDescribe(), newEIFBuild(), newEIFVerify(), newEIFDiff())
+	cmd.AddCommand(newEIFMeasure(), newEIFDescribe(), newEIFBuild(), newEIFSign(), newEIFVerify(), newEIFDiff())
 	return cmd
 }
 

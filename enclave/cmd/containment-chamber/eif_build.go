@@ -24,6 +24,7 @@ type buildFlags struct {
 	modules              []string
 	rootfs, oci          string
 	cmd, env             []string
+	noEnv                bool
 	gzip                 bool
 	certificate, key     string
 	name, version        string
@@ -40,8 +41,9 @@ is signed, on random numbers.
 
 FILE of --kernel, --cmdline-file, --init and --module may end in @sha256:DIGEST, 64 hexadecimal digits: a file of another digest is refused. The
 kernel starts with a ramdisk of the init and the modules (PCR1); the program is in a second one (PCR2): the files of --rootfs with
---cmd and --env, or a container image in the OCI image layout with its own command and environment where these flags are not given.
-That is what AWS's stock init expects as well as chamber-init.
+--cmd and --env, or a container image in the OCI image layout with its own command and environment where these flags are not given. Builders put
+a PATH into every container image's environment; --no-env leaves it out of what is measured. The layout of both ramdisks is what AWS's stock
+init expects as well as chamber-init.
 
 Exit code: 0 done; 1 what goes into the image is refused; 2 the command line, or a file that it names, is wrong.`,
 		Args: usage(cobra.NoArgs),
@@ -58,6 +60,7 @@ Exit code: 0 done; 1 what goes into the image is refused; 2 the command line, or
 	flags.StringVar(&f.oci, "oci", "", "`directory` with a container image in the OCI image layout, and after a colon which one of several")
 	flags.StringArrayVar(&f.cmd, "cmd", nil, "`argument` of the program's command line, as often as needed: its path first")
 	flags.StringArrayVar(&f.env, "env", nil, "`NAME=value` of the program's environment, as often as needed")
+	flags.BoolVar(&f.noEnv, "no-env", false, "give the program no environment, whatever that of the container image is")
 	flags.BoolVar(&f.gzip, "gzip", false, "compress the ramdisks; the bytes are then those of this program's version of Go, too")
 	flags.StringVar(&f.certificate, "signing-certificate", "", "PEM `file` of the certificate to sign with, P-384: names PCR8")
 	flags.StringVar(&f.key, "private-key", "", "PEM `file` of its private key")
@@ -69,13 +72,13 @@ Exit code: 0 done; 1 what goes into the image is refused; 2 the command line, or
 	return cmd
 }
 
-// built is what "eif build" prints.
+// built is what "eif build" and "eif sign" print.
 type built struct {
 	File   string            `json:"file"`
 	Size   int64             `json:"size_bytes"`
 	SHA256 string            `json:"sha256"` // of the file
 	PCRs   map[string]string `json:"pcrs"`
-	Inputs []input           `json:"inputs"`
+	Inputs []input           `json:"inputs,omitempty"` // of a build
 }
 
 func (f *buildFlags) run(cmd *cobra.Command) error {
@@ -100,22 +103,32 @@ func (f *buildFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	file, err := eif.Parse(bytes.NewReader(raw.Bytes()), int64(raw.Len())) // it is held to what every other image is
+	file, summary, err := writeImage(f.output, raw.Bytes())
 	if err != nil {
 		return err
 	}
-	err = replaceFile(f.output, func(w io.Writer) error {
-		_, err := w.Write(raw.Bytes())
+	summary.Inputs = in.read
+	return printBuilt(cmd.OutOrStdout(), f.jsonOutput, file.PCRs, summary)
+}
+
+// writeImage writes an image to a file after it was held to what every other image is.
+func writeImage(path string, raw []byte) (*eif.File, built, error) {
+	file, err := eif.Parse(bytes.NewReader(raw), int64(len(raw)))
+	if err != nil {
+		return nil, built{}, err
+	}
+	err = replaceFile(path, func(w io.Writer) error {
+		_, err := w.Write(raw)
 		return err
 	})
 	if err == nil {
-		err = os.Chmod(f.output, 0o644) //nolint:gosec // nothing in it is secret, and whoever starts it may be another user
+		err = os.Chmod(path, 0o644) //nolint:gosec // nothing in it is secret, and whoever starts it may be another user
 	}
 	if err != nil {
-		return usageError{fmt.Errorf("--output: %w", err)}
+		return nil, built{}, usageError{fmt.Errorf("output: %w", err)}
 	}
-	sum := sha256.Sum256(raw.Bytes())
-	return printBuilt(cmd.OutOrStdout(), f.jsonOutput, file.PCRs, built{f.output, file.Size, hex.EncodeToString(sum[:]), file.Describe().PCRs, in.read})
+	sum := sha256.Sum256(raw)
+	return file, built{File: path, Size: file.Size, SHA256: hex.EncodeToString(sum[:]), PCRs: file.Describe().PCRs}, nil
 }
 
 func printBuilt(out io.Writer, asJSON bool, pcrs attestation.Measurements, b built) error {
@@ -162,6 +175,8 @@ func (f *buildFlags) check(cmd *cobra.Command) error {
 		return usageError{errors.New("want one of --rootfs and --oci")}
 	case f.rootfs != "" && len(f.cmd) == 0:
 		return usageError{errors.New("--rootfs needs --cmd")}
+	case f.noEnv && len(f.env) > 0:
+		return usageError{errors.New("--no-env and --env exclude each other")}
 	case (f.certificate == "") != (f.key == ""):
 		return usageError{errors.New("--signing-certificate and --private-key go together")}
 	}

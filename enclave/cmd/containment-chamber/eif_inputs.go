@@ -152,7 +152,7 @@ func (in *inputs) application(f *buildFlags) (*ramdisk.Tree, error) {
 	if len(cmd) == 0 {
 		cmd = slices.Concat(img.Config.Entrypoint, img.Config.Cmd)
 	}
-	if len(env) == 0 {
+	if len(env) == 0 && !f.noEnv {
 		env = img.Config.Env
 	}
 	if u := img.Config.User; u != "" && u != "root" && u != "0" && u != "0:0" && u != "root:root" {

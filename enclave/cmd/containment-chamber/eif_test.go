@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -165,7 +164,7 @@ func TestEIFBuildRefuses(t *testing.T) {
 		{"--output @x" + parts + root + " --signing-certificate @signer.pem --private-key @other.key", exitUsage, "it is of another key"},
 		{"--output @x" + parts + root + " --signing-certificate @short.pem --private-key @short.key", exitUsage, "want P-384"},
 		{"--output @x" + parts + root + " --signing-certificate @signer.pem --private-key @none", exitUsage, "--private-key: "},
-		{"--output @none/x" + parts + root, exitUsage, "--output: "},
+		{"--output @none/x" + parts + root, exitUsage, "output: "},
 		{"--output @root" + parts + root, exitUsage, "not a regular file"},
 	} {
 		if code, _, errs := w.run("build " + test.words); code != test.code || !strings.Contains(errs, test.says) {
@@ -180,69 +179,6 @@ func TestEIFBuildRefuses(t *testing.T) {
 		if got, _, errs := command(t, words...); got != code {
 			t.Errorf("pin %q: exit code %d, %s", suffix, got, errs)
 		}
-	}
-}
-
-// layoutOf writes a container image without layers in the OCI image layout.
-func (w workshop) layoutOf(config string) {
-	w.t.Helper()
-	blob := func(body string) string {
-		sum := sha256.Sum256([]byte(body))
-		w.file("oci/blobs/sha256/"+hex.EncodeToString(sum[:]), body)
-		text, err := json.Marshal(map[string]any{"digest": "sha256:" + hex.EncodeToString(sum[:]), "size": len(body)})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return strings.TrimSuffix(string(text), "}")
-	}
-	c := blob(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":` + config + `}`)
-	m := blob(`{"layers":[],"config":` + c + `,"mediaType":"application/vnd.oci.image.config.v1+json"}}`)
-	w.file("oci/index.json", `{"manifests":[`+m+`,"mediaType":"application/vnd.oci.image.manifest.v1+json"}]}`)
-	w.file("oci/oci-layout", `{"imageLayoutVersion":"1.0.0"}`)
-}
-
-// TestEIFBuildOfAContainerImage takes command and environment of the image, or of the flags.
-func TestEIFBuildOfAContainerImage(t *testing.T) {
-	w := newWorkshop(t)
-	w.layoutOf(`{"Entrypoint":["/program"],"Cmd":["serve"],"Env":["A=b"],"User":"65532","WorkingDir":"/data"}`)
-	_, _, errs := w.run("build --output @x.eif" + parts + " --oci @oci")
-	if !strings.Contains(errs, `user "65532"`) || !strings.Contains(errs, `works in "/data"`) {
-		t.Errorf("said %q", errs)
-	}
-	for words, want := range map[string]map[string]string{
-		"":                     {"cmd": "/program\nserve\n", "env": "A=b\n"},
-		"--cmd /x --cmd y":     {"cmd": "/x\ny\n", "env": "A=b\n"},
-		"--env C=d --cmd /x":   {"cmd": "/x\n", "env": "C=d\n"},
-		"--env C=d --env D=ef": {"cmd": "/program\nserve\n", "env": "C=d\nD=ef\n"},
-	} {
-		raw := w.build("--oci @oci " + words)
-		f, err := eif.Parse(bytes.NewReader(raw), int64(len(raw)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		disk, err := io.ReadAll(f.Ramdisks[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		files, err := ramdisk.Read(bytes.NewReader(disk))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sums := map[string][32]byte{}
-		for _, file := range files {
-			sums[file.Name] = file.SHA256
-		}
-		for name, body := range want {
-			if sums[name] != sha256.Sum256([]byte(body)) {
-				t.Errorf("%q: file %s is not %q", words, name, body)
-			}
-		}
-	}
-	if code, _, errs := w.run("build --output @x.eif" + parts + " --oci @oci:v1"); code != exitFailure || !strings.Contains(errs, `no image "v1"`) {
-		t.Errorf("exit code %d, said %q", code, errs)
-	}
-	if code, _, errs := w.run("build --arch arm64 --output @x.eif" + parts + " --oci @oci"); code != exitFailure || !strings.Contains(errs, "want linux/arm64") {
-		t.Errorf("exit code %d, said %q", code, errs)
 	}
 }
 

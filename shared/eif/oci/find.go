@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 )
@@ -68,25 +67,21 @@ func (l *layout) checkVersion() error {
 
 // file reads one of the two files that no digest protects.
 func (l *layout) file(name string) ([]byte, error) {
-	info, err := fs.Stat(l.files, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxJSON {
-		return nil, fmt.Errorf("%v of %d bytes, want a regular file of at most %d", info.Mode(), info.Size(), maxJSON)
-	}
-	f, err := l.files.Open(name)
+	f, size, err := l.regular(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
+	if size > maxJSON {
+		return nil, fmt.Errorf("%d bytes, at most %d are allowed", size, maxJSON)
+	}
 	return io.ReadAll(io.LimitReader(f, maxJSON))
 }
 
 // expand gives the images of an index, and of the indexes in it, that are for the architecture.
 func (l *layout) expand(in index, architecture string, nested int) (out []descriptor, err error) {
-	if len(in.Manifests) > maxManifests {
-		return nil, fmt.Errorf("index of %d manifests, at most %d are allowed", len(in.Manifests), maxManifests)
+	if l.manifests += len(in.Manifests); l.manifests > maxManifests {
+		return nil, fmt.Errorf("%d manifests, at most %d are allowed", l.manifests, maxManifests)
 	}
 	for _, d := range in.Manifests {
 		switch {

@@ -16,8 +16,14 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif/ramdisk"
 )
 
-// maxLayer is the most bytes of a layer, unpacked: its files, and as much again for their heads.
-const maxLayer = 2 * ramdisk.MaxBytes
+// limits are what is read of all layers of an image, and of one.
+type limits struct {
+	unpacked int64 // bytes of all layers, unpacked
+	entries  int   // files and whiteouts of one layer
+}
+
+// usual has room for all files that an image may have, as much again for their heads, and what upper layers replace.
+func usual() limits { return limits{unpacked: 2 * ramdisk.MaxBytes, entries: ramdisk.MaxFiles} }
 
 // The names that say what a layer takes away from those below it (OCI image specification, layer.md).
 const (
@@ -36,55 +42,58 @@ func gzipTypes() []string {
 // apply changes a tree by a layer. What a layer takes away is only ever of the layers below it, wherever in the layer that is said;
 // hence it is read twice.
 func (l *layout) apply(t *ramdisk.Tree, d descriptor, diffID string) error {
-	err := l.walk(d, diffID, func(name string, h *tar.Header, _ io.Reader) error { return takeAway(t, name, h) })
+	_, err := l.walk(d, diffID, func(name string, h *tar.Header, _ io.Reader) error { return takeAway(t, name, h) })
 	if err != nil {
 		return err
 	}
-	return l.walk(d, diffID, func(name string, h *tar.Header, body io.Reader) error { return add(t, name, h, body) })
+	size, err := l.walk(d, diffID, func(name string, h *tar.Header, body io.Reader) error { return add(t, name, h, body) })
+	l.most.unpacked -= size
+	return err
 }
 
-// walk calls f for every file of a layer but its root, and verifies both of its digests.
-func (l *layout) walk(d descriptor, diffID string, f func(name string, h *tar.Header, body io.Reader) error) error {
+// walk calls f for every file of a layer but its root, verifies both of its digests, and tells its size, unpacked.
+func (l *layout) walk(d descriptor, diffID string, f func(name string, h *tar.Header, body io.Reader) error) (size int64, err error) {
 	file, err := l.open(d)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = file.Close() }() // nothing was written
 	packed := &hashed{r: file, h: sha256.New(), left: d.Size}
-	unpacked := packed
+	unpacked := &hashed{r: packed, h: sha256.New(), left: l.most.unpacked}
 	switch {
 	case slices.Contains(gzipTypes(), d.MediaType):
-		z, err := gzip.NewReader(packed)
-		if err != nil {
-			return err
+		if unpacked.r, err = gzip.NewReader(packed); err != nil {
+			return 0, err
 		}
-		unpacked = &hashed{r: z, h: sha256.New(), left: maxLayer}
 	case !slices.Contains(plainTypes(), d.MediaType):
-		return fmt.Errorf("layer of type %.100q, want one of %q", d.MediaType, slices.Concat(plainTypes(), gzipTypes()))
+		return 0, fmt.Errorf("layer of type %.100q, want one of %q", d.MediaType, slices.Concat(plainTypes(), gzipTypes()))
 	}
-	if err := walkTar(unpacked, f); err != nil {
-		return err
+	if err := walkTar(unpacked, l.most.entries, f); err != nil {
+		return 0, err
 	}
 	if err := errors.Join(unpacked.drain(), packed.drain()); err != nil {
-		return err
+		return 0, err
 	}
 	if got := packed.digest(); got != d.Digest {
-		return fmt.Errorf("digest %s, want %s", got, d.Digest)
+		return 0, fmt.Errorf("digest %s, want %s", got, d.Digest)
 	}
 	if got := unpacked.digest(); got != diffID {
-		return fmt.Errorf("unpacked, digest %s, want %.100q", got, diffID)
+		return 0, fmt.Errorf("unpacked, digest %s, want %.100q", got, diffID)
 	}
-	return nil
+	return l.most.unpacked - unpacked.left, nil
 }
 
-func walkTar(in io.Reader, f func(name string, h *tar.Header, body io.Reader) error) error {
-	for r := tar.NewReader(in); ; {
+func walkTar(in io.Reader, most int, f func(name string, h *tar.Header, body io.Reader) error) error {
+	r := tar.NewReader(in)
+	for n := 0; ; n++ {
 		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case n == most:
+			return fmt.Errorf("more than %d files and whiteouts", most)
 		}
 		name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/")
 		if name == "" || name == "." {
@@ -99,7 +108,8 @@ func walkTar(in io.Reader, f func(name string, h *tar.Header, body io.Reader) er
 	}
 }
 
-// takeAway removes what a whiteout names.
+// takeAway removes what a whiteout names. Below a file or a symlink of the layers below there is nothing to remove; whether a whiteout may
+// stand there is for add to say, which knows the layer's own directories.
 func takeAway(t *ramdisk.Tree, name string, h *tar.Header) error {
 	dir, base := path.Split(name)
 	hidden, ok := strings.CutPrefix(base, whiteout)
@@ -124,7 +134,7 @@ func takeAway(t *ramdisk.Tree, name string, h *tar.Header) error {
 // add puts a file of a layer into the tree.
 func add(t *ramdisk.Tree, name string, h *tar.Header, body io.Reader) error {
 	if strings.HasPrefix(path.Base(name), whiteout) {
-		return nil
+		return t.CheckAbove(name)
 	}
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
@@ -144,11 +154,12 @@ func add(t *ramdisk.Tree, name string, h *tar.Header, body io.Reader) error {
 		}
 		return t.Put(name, first)
 	case tar.TypeReg:
-		if h.Size > ramdisk.MaxBytes {
-			return fmt.Errorf("%q: %d bytes, at most %d are allowed", name, h.Size, int64(ramdisk.MaxBytes))
+		t.Remove(name) // what is replaced leaves room
+		if h.Size > t.Left() {
+			return fmt.Errorf("%q: %d bytes, %d are left of %d for all files", name, h.Size, t.Left(), int64(ramdisk.MaxBytes))
 		}
-		content, err := io.ReadAll(body)
-		if err != nil {
+		content := make([]byte, h.Size)
+		if _, err := io.ReadFull(body, content); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 		return t.Put(name, ramdisk.Entry{Mode: ramdisk.Regular | mode, Body: content})

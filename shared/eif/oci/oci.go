@@ -34,9 +34,11 @@ const (
 	maxJSON = 4 << 20
 	// maxLayers is more than any builder makes: overlay mounts take 128.
 	maxLayers = 128
-	// maxNested is how many indexes may lead from one to the next, and maxManifests how many images are looked at.
+	// maxNested is how many indexes may lead from one to the next, and maxManifests how many indexes and images are looked at.
 	maxNested, maxManifests = 2, 64
 )
+
+var errIrregular = errors.New("is no regular file")
 
 // Read reads the image of a layout for linux on an architecture, as Go names it (amd64, arm64). A ref is the annotation
 // org.opencontainers.image.ref.name of one of several images, or its digest. Everything below index.json is held to its digest. Layers
@@ -56,7 +58,11 @@ func Read(dir, ref, architecture string) (*Image, error) {
 
 // ReadFS reads an image as [Read] does.
 func ReadFS(files fs.FS, ref, architecture string) (*Image, error) {
-	l := &layout{files}
+	return read(files, ref, architecture, usual())
+}
+
+func read(files fs.FS, ref, architecture string, most limits) (*Image, error) {
+	l := &layout{files: files, most: most}
 	found, err := l.find(ref, architecture)
 	if err != nil {
 		return nil, err
@@ -69,7 +75,11 @@ func ReadFS(files fs.FS, ref, architecture string) (*Image, error) {
 }
 
 // layout is a directory that is being read.
-type layout struct{ files fs.FS }
+type layout struct {
+	files     fs.FS
+	most      limits // that is left
+	manifests int    // that were looked at
+}
 
 // descriptor points to a blob.
 type descriptor struct {
@@ -171,22 +181,38 @@ func (l *layout) open(d descriptor) (fs.File, error) {
 	if raw, err := hex.DecodeString(digits); !ok || err != nil || len(raw) != sha256.Size || strings.ToLower(digits) != digits {
 		return nil, fmt.Errorf("digest %.100q, want sha256: and 64 hexadecimal digits", d.Digest)
 	}
-	file, err := l.files.Open("blobs/sha256/" + digits)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("is no regular file")
-	}
-	if err == nil && info.Size() != d.Size {
-		err = fmt.Errorf("%d bytes, its descriptor says %d", info.Size(), d.Size)
-	}
-	if err != nil {
+	file, size, err := l.regular("blobs/sha256/" + digits)
+	if err == nil && size != d.Size {
+		err = fmt.Errorf("%d bytes, its descriptor says %d", size, d.Size)
 		_ = file.Close() // nothing was written
+	}
+	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
 	}
 	return file, nil
+}
+
+// regular opens a regular file. It asks what it is before, since to open a pipe is to wait for its writer, and of what was opened.
+func (l *layout) regular(name string) (fs.File, int64, error) {
+	info, err := fs.Stat(l.files, name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errIrregular
+	}
+	file, err := l.files.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if info, err = file.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = errIrregular
+	}
+	if err != nil {
+		_ = file.Close() // nothing was written
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
 }
 
 func digestOf(b []byte) string {

@@ -2,10 +2,12 @@ package oci_test
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +51,38 @@ func TestRead(t *testing.T) {
 	want := oci.Config{Entrypoint: []string{"/program"}, Cmd: []string{"serve"}, Env: []string{"PATH=/bin"}, User: "65532", WorkingDir: "/data"}
 	if diff := cmp.Diff(want, img.Config); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestReadTakesAway has a layer take away what is below it, and nothing of its own.
+func TestReadTakesAway(t *testing.T) {
+	base := []tar.Header{regular("etc/old", ""), linked(tar.TypeSymlink, "lib", "usr/lib"), regular("usr/lib/so", "")}
+	for name, test := range map[string]struct {
+		top  []tar.Header
+		want []string
+	}{
+		"all":  {[]tar.Header{regular("new", ""), regular(".wh..wh..opq", "")}, []string{"new file 0644 "}},
+		"all,": {[]tar.Header{regular("./.wh..wh..opq", ""), regular("etc/new", "")}, []string{"etc directory 0755 ", "etc/new file 0644 "}},
+		"nothing that is there": {
+			[]tar.Header{regular(".wh..wh..opq", ""), regular("none/.wh.x", ""), regular("none/.wh..wh..opq", ""), regular(".wh.x", "")}, nil,
+		},
+		"of a directory in place of a symlink": {
+			[]tar.Header{directory("lib/"), regular("lib/.wh..wh..opq", ""), regular("lib/.wh.so", ""), regular("lib/new", ""), regular("etc/.wh.old", "")},
+			[]string{
+				"etc directory 0755 ", "lib directory 0755 ", "lib/new file 0644 ", "usr directory 0755 ", "usr/lib directory 0755 ", "usr/lib/so file 0644 ",
+			},
+		},
+	} {
+		w := newWriter(t)
+		w.index(w.image(nil, layer(t, base...), layer(t, test.top...)))
+		img, err := oci.Read(w.dir, "", "amd64")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(test.want, listing(img.Root)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
 
@@ -107,6 +141,9 @@ func TestReadRefusesLayers(t *testing.T) {
 		{"through a symlink", deep(linked(tar.TypeSymlink, "l", "/etc"), regular("l/x", "")), `"l" above it is no directory`},
 		{"symlink above the root", deep(linked(tar.TypeSymlink, "l", "../x")), "above the root"},
 		{"symlink above the root from below", deep(linked(tar.TypeSymlink, "d/l", "../../x")), "above the root"},
+		{"whiteout through a symlink", deep(linked(tar.TypeSymlink, "l", "d"), regular("l/.wh.x", "")), `"l" above it is no directory`},
+		{"whiteout below a file", deep(regular("a/.wh.x", "")), `"a/.wh.x": "a" above it is no directory but a file`},
+		{"opaque below a file", deep(regular("a/b/.wh..wh..opq", "")), `"a" above it is no directory`},
 		{"hard link to nothing", deep(linked(tar.TypeLink, "l", "none")), `hard link to "none"`},
 		{"hard link outside", deep(linked(tar.TypeLink, "l", "../../etc/passwd")), "is a hard link to"},
 		{"hard link to a directory", deep(directory("d"), linked(tar.TypeLink, "l", "d")), `hard link to "d"`},
@@ -151,6 +188,9 @@ func TestReadRefusesLayers(t *testing.T) {
 	}
 }
 
+// pipe puts a pipe, to which nobody writes, in the place of a file.
+func pipe(path string) error { return errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)) }
+
 // TestReadRefusesLayouts changes what is good on its way to the blobs.
 func TestReadRefusesLayouts(t *testing.T) {
 	blobOf := func(w writer, d object) string {
@@ -165,7 +205,12 @@ func TestReadRefusesLayouts(t *testing.T) {
 		{"other version", func(w writer, _ object) error { w.file("oci-layout", []byte(`{"imageLayoutVersion":"2"}`)); return nil }, `version "2"`},
 		{"no index", func(w writer, _ object) error { return os.Remove(filepath.Join(w.dir, "index.json")) }, "index.json: "},
 		{"broken index", func(w writer, _ object) error { w.file("index.json", []byte(`{`)); return nil }, "index.json: unexpected end"},
-		{"large index", func(w writer, _ object) error { w.file("index.json", make([]byte, 5<<20)); return nil }, "want a regular file of at most"},
+		{"large index", func(w writer, _ object) error { w.file("index.json", make([]byte, 5<<20)); return nil }, "index.json: 5242880 bytes, at most"},
+		{"index that is a pipe", func(w writer, _ object) error { return pipe(filepath.Join(w.dir, "index.json")) }, "index.json: is no regular file"},
+		{"blob that is a pipe", func(w writer, d object) error { return pipe(blobOf(w, d)) }, "is no regular file"},
+		{"blob that is a directory", func(w writer, d object) error {
+			return errors.Join(os.Remove(blobOf(w, d)), os.Mkdir(blobOf(w, d), 0o755))
+		}, "is no regular file"},
 		{"no blob", func(w writer, d object) error { return os.Remove(blobOf(w, d)) }, "no such file"},
 		{"other bytes", func(w writer, d object) error {
 			body, err := os.ReadFile(blobOf(w, d))
@@ -202,7 +247,16 @@ func TestReadRefusesLayouts(t *testing.T) {
 			}
 			w.index(all...)
 			return nil
-		}, "index of 65 manifests"},
+		}, "65 manifests, at most 64"},
+		{"many in many", func(w writer, d object) error {
+			inner := make([]object, 8)
+			for i := range inner {
+				inner[i] = d
+			}
+			d = w.json(indexType, object{"manifests": inner})
+			w.index(d, d, d, d, d, d, d, d)
+			return nil
+		}, "72 manifests, at most 64"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWriter(t)

@@ -13,7 +13,7 @@ func TestCompare(t *testing.T) {
 	reg := func(name string, size int64, sum byte) ramdisk.File {
 		return ramdisk.File{Name: name, Mode: ramdisk.Regular | 0o644, Size: size, SHA256: [32]byte{sum}}
 	}
-	x, y := "sha256:01"+zeros(62), "sha256:02"+zeros(62)
+	x, y := "sha256:01"+noughts, "sha256:02"+noughts
 	moved := reg("owned", 1, 1)
 	moved.UID, moved.Modified, moved.Mode = 7, 9, ramdisk.Regular|0o755
 	sym := func(target string) ramdisk.File {
@@ -35,4 +35,4 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func zeros(n int) string { return strings.Repeat("0", n) }
+var noughts = strings.Repeat("0", 62)

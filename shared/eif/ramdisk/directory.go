@@ -21,7 +21,7 @@ func FromDirectory(dir string) (*Tree, error) {
 		if err != nil || name == "." {
 			return err
 		}
-		e, err := readEntry(root, name, d, MaxBytes-t.bytes)
+		e, err := readEntry(root, name, d, t.Left())
 		if err != nil {
 			return err
 		}

@@ -2,12 +2,12 @@ package ramdisk
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strconv"
 	"strings"
 )
@@ -43,6 +43,7 @@ type reading struct {
 	names int   // bytes of names and targets
 	read  int64 // bytes, unpacked
 	buf   [32 << 10]byte
+	zeros [4 << 10]byte // to compare with
 }
 
 // errCompression is a ramdisk of another kind.
@@ -58,9 +59,9 @@ func (a *reading) stream(in *bufio.Reader, unpacked bool) error {
 		case err != nil:
 			return err
 		case next[0] == 0:
-			_, err = in.Discard(1)
-			offset++
-			a.read++
+			var n int64
+			n, err = a.skipZeros(in)
+			offset += n
 		case next[0] == '0' && offset%alignment == 0:
 			var n int64
 			n, err = a.archive(in)
@@ -78,6 +79,21 @@ func (a *reading) stream(in *bufio.Reader, unpacked bool) error {
 			return err
 		}
 	}
+}
+
+// skipZeros skips zeros, of which one is there: as many as are in the buffer, since a file may be full of them.
+func (a *reading) skipZeros(in *bufio.Reader) (int64, error) {
+	ready, err := in.Peek(min(in.Buffered(), len(a.zeros)))
+	if err != nil {
+		return 0, err
+	}
+	n := len(ready)
+	if !bytes.Equal(ready, a.zeros[:n]) {
+		n = bytes.IndexFunc(ready, func(r rune) bool { return r != 0 })
+	}
+	n, err = in.Discard(n)
+	a.read += int64(n)
+	return int64(n), err
 }
 
 func (a *reading) gzip(in *bufio.Reader) error {
@@ -153,9 +169,12 @@ func (a *reading) place(f File, links uint32) error {
 	case len(a.files) == MaxFiles:
 		return fmt.Errorf("%q: more than %d files", f.Name, MaxFiles)
 	}
-	for above := path.Dir(f.Name); above != "."; above = path.Dir(above) {
-		if mode, ok := a.seen[above]; ok && mode.Type() != Directory {
-			return fmt.Errorf("%q: %q above it is no directory but a %v", f.Name, above, mode)
+	for i, c := range f.Name {
+		if c != '/' {
+			continue
+		}
+		if mode, ok := a.seen[f.Name[:i]]; ok && mode.Type() != Directory {
+			return fmt.Errorf("%q: %q above it is no directory but a %v", f.Name, f.Name[:i], mode)
 		}
 	}
 	a.seen[f.Name] = f.Mode

@@ -89,6 +89,21 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestReadEndsInZeros: what stands between archives counts as well. Each byte by itself, it takes minutes here.
+func TestReadEndsInZeros(t *testing.T) {
+	if files, err := ramdisk.Read(zeros{}); err == nil || files != nil || !strings.Contains(err.Error(), "more than 3221225472 bytes") {
+		t.Errorf("got %d files, %v", len(files), err)
+	}
+}
+
 // wrongSum changes the checksum at the end of compressed bytes.
 func wrongSum(z string) string { return z[:len(z)-8] + string([]byte{z[len(z)-8] ^ 1}) + z[len(z)-7:] }
 

@@ -1,11 +1,13 @@
 package ramdisk_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/unforeseen-consequences/containment-chamber/shared/eif/ramdisk"
 )
@@ -97,14 +99,64 @@ func TestTree(t *testing.T) {
 		{func() error { return into.Put("d", ramdisk.Entry{Mode: ramdisk.Directory | 0o755}) }, "d d-x top"},
 		{func() error { return into.Put("d/h", file("")) }, "d d-x d/h top"},
 		{func() error { into.Remove("d"); into.Remove("not there"); return nil }, "d-x top"},
+		{func() error { into.RemoveBelow("not/there"); into.Remove(""); into.Remove("d-x/"); return nil }, "d-x top"},
 		{func() error { return into.Graft("below/here", tree(t, map[string]ramdisk.Entry{"i/j": link("k")})) }, "below below/here below/here/i below/here/i/j d-x top"},
+		{func() error { into.RemoveBelow(""); return nil }, ""},
 	}
 	for i, step := range steps {
 		if err := step.do(); err != nil {
 			t.Fatalf("step %d: %v", i, err)
 		}
-		if diff := cmp.Diff(strings.Fields(step.want), into.Names()); diff != "" {
+		if diff := cmp.Diff(strings.Fields(step.want), into.Names(), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("step %d: %s", i, diff)
+		}
+	}
+}
+
+func TestCheckAbove(t *testing.T) {
+	into := tree(t, map[string]ramdisk.Entry{"d/l": link("e"), "d/e/f": file("")})
+	for name, words := range map[string]string{
+		"d": "", "d/l": "", "d/e/f": "", "none/at/all": "", "d/none/x": "",
+		"d/l/f": `"d/l" above it is no directory but a symlink 0777`, "d/e/f/x/y": `"d/e/f" above it is no directory but a file 0644`,
+	} {
+		if err := into.CheckAbove(name); (err == nil) != (words == "") || err != nil && !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: got %v, want %q", name, err, words)
+		}
+	}
+}
+
+// TestTreeIsBounded fills trees up to their limits, which takes hours if each file asks for all others; and what was removed no longer counts.
+func TestTreeIsBounded(t *testing.T) {
+	put := func(into *ramdisk.Tree, name string, e ramdisk.Entry) {
+		t.Helper()
+		if err := into.Put(name, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := ramdisk.NewTree()
+	put(full, "d", ramdisk.Entry{Mode: ramdisk.Directory | 0o755})
+	for i := range ramdisk.MaxFiles - 1 {
+		put(full, fmt.Sprint("d/", i), file("x"))
+	}
+	if err := full.Put("d/more", file("x")); err == nil || !strings.Contains(err.Error(), `"d/more": more than 262144 files`) {
+		t.Errorf("files: %v", err)
+	}
+	long, target, err := ramdisk.NewTree(), strings.Repeat("t", 4095), error(nil)
+	for i := 0; i < 1<<15 && err == nil; i++ {
+		err = long.Put(fmt.Sprint(i), link(target))
+	}
+	if err == nil || !strings.Contains(err.Error(), "all names together have more than 67108864 bytes") {
+		t.Errorf("names: %v", err)
+	}
+	for i := range ramdisk.MaxFiles {
+		full.Remove(fmt.Sprint("not there/", i))
+	}
+	for _, into := range []*ramdisk.Tree{full, long} {
+		into.RemoveBelow("")
+		put(into, "d/again", file("1234"))
+		put(into, "d/again", file("12"))
+		if got := into.Left(); got != ramdisk.MaxBytes-2 {
+			t.Errorf("%d bytes are left", got)
 		}
 	}
 }

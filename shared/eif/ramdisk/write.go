@@ -23,7 +23,7 @@ const (
 func Write(w io.Writer, t *Tree) error {
 	out := &archive{w: bufio.NewWriter(w)}
 	for _, name := range t.Names() {
-		e := t.entries[name]
+		e := t.find(name).Entry
 		body := string(e.Body)
 		if e.Mode.Type() == Symlink {
 			body = e.Target
