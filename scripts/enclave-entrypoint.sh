@@ -1,6 +1,6 @@
 #!/bin/bash
-# Starts the enclave with nitro-cli, keeps it running, and terminates it when it is told to stop. There is one enclave, and its name is
-# always containment-chamber.
+# Starts the enclave with nitro-cli, keeps it running, and terminates it when it is told to stop. There is one enclave, its name is always
+# containment-chamber, and of two launchers on one directory of sockets the second ends.
 #
 #   PRODUCTION              true refuses ENCLAVE_DEBUG: a debug enclave attests registers of zeros, and its console is open to the host
 #   ENCLAVE_DEBUG           1 starts in debug mode and prints the console
@@ -10,17 +10,22 @@
 #   ENCLAVE_CID             the enclave's vsock context identifier, 4 or above (16)
 #   ENCLAVE_RESTART         always, on-failure or never (always). An enclave tells no exit code: it ended well only if nitro-cli was seen to
 #                           terminate it
-#   ENCLAVE_PARENT_HEALTH   URL where the parent answers, such as http://127.0.0.1:3001/healthz: the enclave is started when it does, because
-#                           its log and its configuration come over the parent. If empty, the log sink alone is started here
+#   ENCLAVE_PARENT_HEALTH   URL where the parent answers (http://127.0.0.1:3001/healthz): the enclave is started when it does, because its log
+#                           and its configuration come over the parent. If it is set and empty, no parent is waited for, and the log sink
+#                           alone is started here
 #   ENCLAVE_DEVICE          where enclaves are started (/dev/nitro_enclaves)
 #   NITRO_CLI_SOCKETS_PATH  (/run/nitro_enclaves), NITRO_CLI_LOGS_PATH (/var/log/nitro_enclaves) and NITRO_CLI_ARTIFACTS (artifacts, below the
 #                           logs) are directories of nitro-cli, made here, which have to be writable
+#   RUST_LOG                what nitro-cli writes to its log (warn)
+#   ENCLAVE_LOG_MIB         size at which nitro_enclaves.log, which nitro-cli only ever appends to, becomes nitro_enclaves.log.1 (8). Of its
+#                           files err….log, one for each error, the last ten are kept
 #
-# Waits, in milliseconds: ENCLAVE_POLL_MS (2000) between looks at the enclave; ENCLAVE_BACKOFF_MS (1000) before the first restart, doubled
-# for each further one up to ENCLAVE_BACKOFF_MAX_MS (60000), and the first again after a run of ENCLAVE_STEADY_MS (60000).
+# Waits, in milliseconds: ENCLAVE_POLL_MS (5000) between looks at the enclave; ENCLAVE_BACKOFF_MS (1000) before the first restart, doubled
+# for each further one up to ENCLAVE_BACKOFF_MAX_MS (60000), and the first again after a run of ENCLAVE_STEADY_MS (60000); ENCLAVE_STOP_MS
+# (10000) for a start that is under way when a signal comes: it is ended then, and the enclave looked for as long again.
 #
 # Exit codes: 0 stopped by SIGTERM or SIGINT, and the enclave is terminated; 2 refused configuration, with a line that begins with FATAL;
-# 3 nitro-cli or its device is missing; 4 the enclave ended and is not to be restarted; 1 all else.
+# 3 nitro-cli or its device is missing; 4 the enclave ended or did not start, and is not to be started again; 1 all else.
 #
 # SIGKILL ends this script and not the enclave, which the next start of it terminates. On a host, systemd kills nitro-cli's own process
 # as well, and the enclave ends with that.
@@ -67,9 +72,10 @@ check_configuration() {
 	esac
 	number ENCLAVE_CPU_COUNT 1 1024 "how many virtual CPUs the enclave gets, 1 or more"
 	number ENCLAVE_CID 4 4294967294 "a vsock context identifier from 4: 0 to 2 are reserved, and 3 is this host"
-	for milliseconds in ENCLAVE_POLL_MS ENCLAVE_BACKOFF_MS ENCLAVE_BACKOFF_MAX_MS ENCLAVE_STEADY_MS; do
+	for milliseconds in ENCLAVE_POLL_MS ENCLAVE_BACKOFF_MS ENCLAVE_BACKOFF_MAX_MS ENCLAVE_STEADY_MS ENCLAVE_STOP_MS; do
 		number "$milliseconds" 1 86400000 "milliseconds, from 1 to a day"
 	done
+	number ENCLAVE_LOG_MIB 1 1024 "MiB of a log, from 1 to 1024"
 	if ! [ -f "$ENCLAVE_EIF" ] || ! [ -r "$ENCLAVE_EIF" ]; then
 		refuse "ENCLAVE_EIF=$ENCLAVE_EIF: no such file, or not readable"
 	fi
@@ -87,6 +93,7 @@ check_host() {
 	for program in jq timeout curl; do
 		command -v "$program" >/dev/null || { say "$program is missing"; exit 1; }
 	done
+	command -v flock >/dev/null || { say "flock is missing: it comes with util-linux"; exit 1; }
 	for directory in NITRO_CLI_SOCKETS_PATH NITRO_CLI_LOGS_PATH NITRO_CLI_ARTIFACTS; do
 		if ! mkdir -p "${!directory}" 2>/dev/null || ! probe=$(mktemp "${!directory}/.writable.XXXXXX" 2>/dev/null); then
 			say "$directory=${!directory}: cannot be written to"
@@ -96,28 +103,53 @@ check_host() {
 	done
 }
 
+# Two launchers would terminate each other's enclave for ever. What is started from here does not get the descriptor, because nitro-cli's
+# own process outlives this one if that is killed, and the next launcher has to get the lock.
+lock_place() {
+	local file=$NITRO_CLI_SOCKETS_PATH/$name.lock
+	# On a host the next launcher may have another user's number.
+	(umask 0 && : >>"$file") 2>/dev/null
+	exec 9<"$file" || { say "NITRO_CLI_SOCKETS_PATH: $file cannot be opened"; exit 1; }
+	flock -n 9 || { say "another launcher runs on NITRO_CLI_SOCKETS_PATH=$NITRO_CLI_SOCKETS_PATH: it holds $file"; exit 1; }
+}
+
 stopping=''
 trap 'stopping=SIGTERM' TERM
 trap 'stopping=SIGINT' INT
 
-# pause MILLISECONDS: ends early when a signal comes.
-pause() {
+# rest MILLISECONDS: ends early when a signal comes meanwhile.
+rest() {
 	local sleeper
-	[ -z "$stopping" ] || return 0
-	sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))" &
+	sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))" 9>&- &
 	sleeper=$!
 	wait "$sleeper"
 	kill "$sleeper" 2>/dev/null
 }
 
-# limited SECONDS COMMAND…: nitro-cli waits for processes that may hang. Signals of the terminal do not reach it: what it does is finished.
-limited() { timeout --kill-after 5 "$@"; }
+# pause MILLISECONDS: not at all when a signal has come.
+pause() { [ -n "$stopping" ] || rest "$1"; }
 
-# listed prints the enclaves of our name, one JSON object a line, and fails if nitro-cli does not tell: nothing follows from that.
+# limited SECONDS COMMAND…: nitro-cli waits for processes that may hang. Signals of the terminal do not reach it: what it does is finished.
+limited() { timeout --kill-after 5 "$@" 9>&-; }
+
+# complaint prints what nitro-cli said last on its standard error: the line with the code, which stands amid advice, or all of it.
+complaint() { grep -m 1 '^\[ E' "$errors" || tr '\n' ' ' <"$errors"; }
+
+# tidy keeps nitro-cli's logs from filling the place where they are. It opens its log anew when there is none.
+tidy() {
+	local log=$NITRO_CLI_LOGS_PATH/nitro_enclaves.log old
+	[ ! -f "$log" ] || [ "$(stat -c %s "$log")" -le $((ENCLAVE_LOG_MIB * 1048576)) ] || mv -f "$log" "$log.1"
+	old=("$NITRO_CLI_LOGS_PATH"/err*.log) # in the order of their times
+	[ ${#old[@]} -le 10 ] || rm -f "${old[@]:0:${#old[@]}-10}"
+}
+
+# listed prints the enclaves of our name as a JSON array, and fails if nitro-cli does not tell: nothing follows from that. If the name is
+# taken, nitro-cli appends a number to it. It is called in subshells only, which it rids of the lock.
 listed() {
 	local all
+	exec 9>&-
 	all=$(limited 20 nitro-cli describe-enclaves 2>"$errors") || return 1
-	jq -ce --arg name "$name" 'if type == "array" then [.[] | select(.EnclaveName == $name)] else error("no list") end' <<<"$all" 2>>"$errors"
+	jq -ce --arg name "$name" 'if type == "array" then [.[] | select(.EnclaveName | test("^" + $name + "(_[0-9]+)?$"))] else error("no list") end' <<<"$all" 2>>"$errors"
 }
 
 # look sets state to running, terminating, gone or unknown, for the enclave $id.
@@ -130,7 +162,7 @@ look() {
 		return
 	fi
 	state=unknown
-	[ -n "$blind" ] || say "nitro-cli describe-enclaves fails, which says nothing of the enclave: $(tail -n 1 "$errors")"
+	[ -n "$blind" ] || say "nitro-cli describe-enclaves fails, which says nothing of the enclave: $(complaint)"
 	blind=yes
 }
 
@@ -138,11 +170,11 @@ look() {
 terminate() {
 	local list try
 	for ((try = 0; try < 5; try++)); do
-		limited 60 nitro-cli terminate-enclave --enclave-id "$1" >/dev/null 2>"$errors" || say "nitro-cli terminate-enclave failed: $(tail -n 1 "$errors")"
+		limited 60 nitro-cli terminate-enclave --enclave-id "$1" >/dev/null 2>"$errors" || say "nitro-cli terminate-enclave failed: $(complaint)"
 		if list=$(listed) && jq -e --arg id "$1" 'all(.[]; .EnclaveID != $id)' <<<"$list" >/dev/null; then
 			return 0
 		fi
-		stopping='' pause "$ENCLAVE_POLL_MS"
+		rest "$ENCLAVE_POLL_MS"
 	done
 	return 1
 }
@@ -150,28 +182,45 @@ terminate() {
 # clear_place terminates what an earlier launcher left behind. It fails while it cannot be told that there is nothing.
 clear_place() {
 	local list old
-	list=$(listed) || { say "nitro-cli describe-enclaves fails, and nothing is started before it tells what runs: $(tail -n 1 "$errors")"; return 1; }
+	list=$(listed) || { say "nitro-cli describe-enclaves fails, and nothing is started before it tells what runs: $(complaint)"; return 1; }
 	for old in $(jq -r '.[].EnclaveID' <<<"$list"); do
 		say "the enclave $old of an earlier launcher still runs: terminating it"
 		terminate "$old" || { say "the enclave $old could not be terminated"; return 1; }
 	done
 }
 
+# await_starter waits for the run-enclave that is under way. When a signal comes it gets some more time, and is ended.
+await_starter() {
+	local until=''
+	while kill -0 "$starter" 2>/dev/null; do
+		if [ -n "$stopping" ]; then
+			: "${until:=$(($(clock) + ENCLAVE_STOP_MS))}"
+			if [ "$(clock)" -ge "$until" ]; then
+				say "$stopping: nitro-cli run-enclave has not ended in $ENCLAVE_STOP_MS ms: ending it"
+				cut=yes
+				kill "$starter"
+				break
+			fi
+		fi
+		rest 100
+	done
+	wait "$starter"
+}
+
 # start sets id.
 start() {
-	local flags=() told
+	local flags=() answer=$NITRO_CLI_LOGS_PATH/launcher-answer.json
 	# shellcheck disable=SC2154 # set by switch
 	[ -z "$enclave_debug" ] || flags=(--debug-mode)
-	told=$(limited 600 nitro-cli run-enclave --enclave-name "$name" --eif-path "$ENCLAVE_EIF" --memory "$ENCLAVE_MEMORY_MIB" \
-		--cpu-count "$ENCLAVE_CPU_COUNT" --enclave-cid "$ENCLAVE_CID" "${flags[@]}" 2>"$errors") || {
-		say "nitro-cli run-enclave failed: $(tr '\n' ' ' <"$errors")"
-		return 1
-	}
-	id=$(jq -re .EnclaveID <<<"$told") || { say "nitro-cli run-enclave told no EnclaveID: $told"; return 1; }
-	say "started $(jq -r '"EnclaveID=\(.EnclaveID) EnclaveCID=\(.EnclaveCID) CPUs=\(.NumberOfCPUs) MemoryMiB=\(.MemoryMiB)"' <<<"$told")"
+	timeout --kill-after 5 600 nitro-cli run-enclave --enclave-name "$name" --eif-path "$ENCLAVE_EIF" --memory "$ENCLAVE_MEMORY_MIB" \
+		--cpu-count "$ENCLAVE_CPU_COUNT" --enclave-cid "$ENCLAVE_CID" "${flags[@]}" >"$answer" 2>"$errors" 9>&- &
+	starter=$!
+	await_starter || { say "nitro-cli run-enclave failed: $(complaint)"; return 1; }
+	id=$(jq -re .EnclaveID "$answer") || { say "nitro-cli run-enclave told no EnclaveID: $(<"$answer")"; return 1; }
+	say "started $(jq -r '"EnclaveID=\(.EnclaveID) EnclaveName=\(.EnclaveName) EnclaveCID=\(.EnclaveCID) CPUs=\(.NumberOfCPUs) MemoryMiB=\(.MemoryMiB)"' "$answer")"
 	if [ -n "$enclave_debug" ]; then
 		say "debug mode: the console follows"
-		nitro-cli console --enclave-name "$name" &
+		nitro-cli console --enclave-id "$id" 9>&- &
 		console=$!
 	fi
 }
@@ -189,6 +238,7 @@ follow() {
 		esac
 		[ "$missed" -lt 2 ] || return "$terminated"
 		keep_sink
+		tidy
 		pause "$ENCLAVE_POLL_MS"
 	done
 }
@@ -200,7 +250,7 @@ keep_sink() {
 		! kill -0 "$sink" 2>/dev/null || return 0
 		say "the log sink has ended: starting it again"
 	fi
-	containment-chamber-enclave-proxy vsock-stdout --enclave-cid "$ENCLAVE_CID" &
+	containment-chamber-enclave-proxy vsock-stdout --enclave-cid "$ENCLAVE_CID" 9>&- &
 	sink=$!
 }
 
@@ -209,7 +259,7 @@ await_parent() {
 	local told=''
 	[ -n "$ENCLAVE_PARENT_HEALTH" ] || { keep_sink; return 0; }
 	while [ -z "$stopping" ]; do
-		if curl --silent --fail --max-time 5 --output /dev/null "$ENCLAVE_PARENT_HEALTH"; then
+		if curl --silent --fail --max-time 5 --output /dev/null "$ENCLAVE_PARENT_HEALTH" 9>&-; then
 			[ -z "$told" ] || say "the parent answers"
 			return 0
 		fi
@@ -249,35 +299,55 @@ end_sink() {
 	wait "$sink" 2>/dev/null
 }
 
-# leave terminates the enclave and exits.
-leave() {
+# end_all terminates every enclave of ours, and fails if it is not told that they are gone.
+end_all() {
 	local list old code=0
-	say "$stopping: stopping"
-	end_console
 	# If it is not told what runs, there is still the one that was started.
-	list=$(listed) || { list="[{\"EnclaveID\": \"$id\"}]" && [ -n "$id" ]; } || code=1
+	list=$(listed) || { list="[{\"EnclaveID\": \"$id\"}]" && [ -n "$id" ]; } || return 1
 	for old in $(jq -r '.[].EnclaveID' <<<"$list"); do
 		terminate "$old" || code=1
 	done
+	return "$code"
+}
+
+# leave terminates the enclave and exits.
+leave() {
+	local code=0 until
+	say "$stopping: stopping"
+	end_console
+	end_all || code=1
+	# nitro-cli's own process may go on without the run-enclave that was ended, and is listed only when the enclave runs.
+	if [ -n "$cut" ]; then
+		until=$(($(clock) + ENCLAVE_STOP_MS))
+		while [ "$(clock)" -lt "$until" ]; do
+			rest "$((ENCLAVE_POLL_MS < ENCLAVE_STOP_MS ? ENCLAVE_POLL_MS : ENCLAVE_STOP_MS))"
+			code=0
+			end_all || code=1
+		done
+	fi
 	[ "$code" = 0 ] || say "nitro-cli does not tell that the enclave is gone: it may still run"
 	[ "$code" != 0 ] || say "no enclave runs any more"
 	exit "$code"
 }
 
-: "${ENCLAVE_EIF:=/enclave/containment-chamber.eif}" "${ENCLAVE_CID:=16}" "${ENCLAVE_RESTART:=always}" "${ENCLAVE_PARENT_HEALTH:=}"
-: "${ENCLAVE_POLL_MS:=2000}" "${ENCLAVE_BACKOFF_MS:=1000}" "${ENCLAVE_BACKOFF_MAX_MS:=60000}" "${ENCLAVE_STEADY_MS:=60000}"
+: "${ENCLAVE_EIF:=/enclave/containment-chamber.eif}" "${ENCLAVE_CID:=16}" "${ENCLAVE_RESTART:=always}"
+: "${ENCLAVE_PARENT_HEALTH=http://127.0.0.1:3001/healthz}" # empty is an answer
+: "${ENCLAVE_POLL_MS:=5000}" "${ENCLAVE_BACKOFF_MS:=1000}" "${ENCLAVE_BACKOFF_MAX_MS:=60000}" "${ENCLAVE_STEADY_MS:=60000}" "${ENCLAVE_STOP_MS:=10000}"
+: "${RUST_LOG:=warn}" "${ENCLAVE_LOG_MIB:=8}"
 : "${ENCLAVE_DEVICE:=/dev/nitro_enclaves}"
 : "${NITRO_CLI_SOCKETS_PATH:=/run/nitro_enclaves}" "${NITRO_CLI_LOGS_PATH:=/var/log/nitro_enclaves}" "${NITRO_CLI_ARTIFACTS:=$NITRO_CLI_LOGS_PATH/artifacts}"
-export NITRO_CLI_SOCKETS_PATH NITRO_CLI_LOGS_PATH NITRO_CLI_ARTIFACTS
+export RUST_LOG NITRO_CLI_SOCKETS_PATH NITRO_CLI_LOGS_PATH NITRO_CLI_ARTIFACTS
 
-id='' sink='' console='' blind='' state=''
+id='' sink='' console='' blind='' state='' starter='' cut=''
 check_configuration
 check_host
+lock_place
 errors=$NITRO_CLI_LOGS_PATH/launcher-errors.log # what nitro-cli said last on its standard error
 trap 'end_console; end_sink' EXIT
 
 backoff=$ENCLAVE_BACKOFF_MS
 while await_parent; do
+	tidy
 	began=$(clock)
 	run
 	outcome=$?
@@ -286,7 +356,7 @@ while await_parent; do
 	case $ENCLAVE_RESTART.$outcome in
 	never.2)
 		clear_place
-		exit 1
+		exit 4
 		;;
 	never.* | on-failure.0) exit 4 ;;
 	esac

@@ -35,10 +35,14 @@ const (
 	describeBabbles = "describe-babbles" // it ends well, and says no JSON
 	describeMisses  = "describe-misses"  // the next answer is empty, once
 	runFails        = "run-fails"
-	runWaits        = "run-waits" // run-enclave goes on when it is gone
+	runWaits        = "run-waits"   // run-enclave goes on when it is gone
+	runAppears      = "run-appears" // if run-enclave is ended while it waits, the next look finds nothing, and the one after it an enclave
 	terminateFails  = "terminate-fails"
 	sinkEnds        = "sink-ends" // the log sink ends at once, once
 )
+
+// lateID is of the enclave that runAppears tells of.
+const lateID = "i-0123456789abcdef0-enclate"
 
 func (h host) path(name string) string { return filepath.Join(string(h), name) }
 

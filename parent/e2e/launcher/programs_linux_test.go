@@ -26,7 +26,11 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	h := host(os.Getenv(hostVariable))
+	held, _ := os.Readlink("/proc/self/fd/9") // there may be none
 	err := h.record(program + " " + strings.Join(os.Args[1:], " "))
+	if strings.HasSuffix(held, ".lock") {
+		err = errors.Join(err, h.record("HOLDS THE LOCK"))
+	}
 	switch {
 	case err != nil:
 	case program == sink:
@@ -83,16 +87,51 @@ func (h host) nitroCLI(command string, args []string) error {
 	return fmt.Errorf("unknown command %s", command)
 }
 
-func (h host) run(e enclave) error {
+// failure is how nitro-cli complains: its code stands amid advice.
+func failure(code int, text string) error {
+	return fmt.Errorf("[ E%d ] %s. Such error appears when it appears.\n\n"+
+		"For more details, please visit https://docs.aws.amazon.com/enclaves/latest/user/cli-errors.html#E%[1]d\n\n"+
+		"If you open a support ticket, please provide the error log found at \"/var/log/nitro_enclaves/err2026.log\"", code, text)
+}
+
+// appear has the next look find nothing and the one after it this enclave, if that is asked for.
+func (h host) appear(e enclave) error {
+	if !h.once(runAppears) {
+		return nil
+	}
+	if err := os.WriteFile(h.path(describeMisses), nil, 0o600); err != nil {
+		return err
+	}
+	e.EnclaveID, e.State = lateID, "RUNNING"
+	return h.change(func(all []enclave) []enclave { return append(all, e) })
+}
+
+// hang returns when it is let go on, or is asked to end.
+func (h host) hang(e enclave) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
 	for late := time.After(patience); h.is(runWaits); {
 		select {
 		case <-time.After(tick):
+		case <-stop:
+			return errors.Join(errors.New("ended"), h.record("end of run-enclave"), h.appear(e))
 		case <-late:
 			return errors.New("nobody let run-enclave go on")
 		}
 	}
+	return nil
+}
+
+func (h host) run(e enclave) error {
+	_, _ = io.WriteString(os.Stderr, "Start allocating memory...\n")
+	if err := h.record("RUST_LOG=" + os.Getenv("RUST_LOG")); err != nil {
+		return err
+	}
+	if err := h.hang(e); err != nil {
+		return err
+	}
 	if h.is(runFails) {
-		return errors.New("[ E36 ] Enclave boot failure")
+		return failure(36, "Enclave boot failure")
 	}
 	e.State, e.ProcessID = "RUNNING", os.Getpid()
 	e.EnclaveID = fmt.Sprintf("i-0123456789abcdef0-enc%012x", os.Getpid())
@@ -100,7 +139,8 @@ func (h host) run(e enclave) error {
 	if err := h.change(func(all []enclave) []enclave {
 		for _, other := range all {
 			if other.EnclaveName == e.EnclaveName {
-				two = errors.Join(fmt.Errorf("%s runs already", other.EnclaveID), h.record("TWO ENCLAVES"))
+				two = h.record("TWO ENCLAVES")
+				e.EnclaveName += "_1"
 			}
 		}
 		return append(all, e)
@@ -113,7 +153,7 @@ func (h host) run(e enclave) error {
 func (h host) describe() error {
 	switch {
 	case h.is(describeFails):
-		return errors.New("[ E39 ] Enclave process connection failure")
+		return failure(39, "Enclave process connection failure")
 	case h.is(describeBabbles):
 		_, err := io.WriteString(os.Stdout, "Segmentation fault\n")
 		return err
@@ -133,7 +173,7 @@ func (h host) describe() error {
 
 func (h host) terminate(id string) error {
 	if h.is(terminateFails) {
-		return errors.New("[ E39 ] Enclave process connection failure")
+		return failure(39, "Enclave process connection failure")
 	}
 	return h.change(func(all []enclave) []enclave {
 		return slices.DeleteFunc(all, func(e enclave) bool { return e.EnclaveID == id })

@@ -37,9 +37,9 @@ type launcher struct {
 // newHost makes a host with nothing on it, and the variables of an environment in which the launcher starts an enclave there.
 func newHost(t *testing.T) (host, map[string]string) {
 	t.Helper()
-	for _, program := range []string{"bash", "jq", "curl", "timeout"} {
+	for _, program := range []string{"bash", "jq", "curl", "timeout", "flock"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%v: on Debian, apt-get install bash jq curl coreutils", err)
+			t.Fatalf("%v: on Debian, apt-get install bash jq curl coreutils util-linux", err)
 		}
 	}
 	dir := t.TempDir()
@@ -63,6 +63,8 @@ func newHost(t *testing.T) (host, map[string]string) {
 	return host(dir), map[string]string{
 		"PATH": bin + ":" + os.Getenv("PATH"), hostVariable: dir, "ENCLAVE_DEVICE": os.DevNull, "ENCLAVE_EIF": eif,
 		"ENCLAVE_MEMORY_MIB": "5", "ENCLAVE_CPU_COUNT": "2", "ENCLAVE_POLL_MS": "50", "ENCLAVE_BACKOFF_MS": "10", "ENCLAVE_BACKOFF_MAX_MS": "40",
+		"ENCLAVE_PARENT_HEALTH":  "",
+		"GORACE":                 "atexit_sleep_ms=0", // under the race detector each stand-in would take a second to exit
 		"NITRO_CLI_SOCKETS_PATH": filepath.Join(dir, "sockets"), "NITRO_CLI_LOGS_PATH": filepath.Join(dir, "logs"),
 	}
 }
@@ -174,6 +176,9 @@ func (l *launcher) stop(t *testing.T, h host) {
 	l.end(t, 0)
 	if left := h.enclaves(t); len(left) > 0 {
 		t.Errorf("enclaves are left: %+v", left)
+	}
+	if held := h.calls(t, "HOLDS"); len(held) > 0 {
+		t.Errorf("programs got the launcher's lock; calls:\n%s", strings.Join(h.calls(t, ""), "\n"))
 	}
 	if two := h.calls(t, "TWO"); len(two) > 0 {
 		t.Errorf("two enclaves ran; calls:\n%s", strings.Join(h.calls(t, ""), "\n"))
