@@ -62,7 +62,7 @@ arm64 | aarch64) arch=arm64 go_arch=arm64 kernel_name=Image ;;
 *) fail "--arch: $arch, want x86_64 or arm64" ;;
 esac
 export PATH=$root/.cache/go/bin:$PATH
-unset GOROOT GOFLAGS GOEXPERIMENT GOAMD64 GOARM64 CGO_CFLAGS CGO_LDFLAGS
+. "$root/scripts/release/settings.sh"
 # The toolchain is part of the bytes.
 GOTOOLCHAIN=$(sed -n 's/^toolchain //p' go.work)
 export GOTOOLCHAIN

@@ -2,14 +2,9 @@
 # Sourced by scripts/release.sh at the root of the tree: what of a machine and of a user may reach a build, and what did.
 
 export PATH=$PWD/.cache/go/bin:$PATH
-# Settings that change bytes are gone; where modules come from and lie may differ, for go.sum holds them.
-for name in GOPROXY GOSUMDB GONOSUMDB GOPRIVATE GOINSECURE GOMODCACHE GOCACHE; do
-	value=$(cd / && go env $name) && export "$name=$value"
-done
-for name in $(compgen -e | grep -E '^(GO(FLAGS|EXPERIMENT|AMD64|ARM64|FIPS140|DEBUG|OS|ARCH|TOOLCHAIN|ROOT)|CGO_.*|CC|CXX|AR|LD|CFLAGS|CPPFLAGS|LDFLAGS|CPATH|C_INCLUDE_PATH|LIBRARY_PATH|LD_RUN_PATH|GCC_EXEC_PREFIX|COMPILER_PATH)$'); do
-	unset "$name"
-done
-export GOENV=off GOWORK=off GOTOOLCHAIN=local LC_ALL=C TZ=UTC
+. scripts/release/settings.sh
+unset CC CXX
+export GOWORK=off GOTOOLCHAIN=local LC_ALL=C TZ=UTC
 umask 022
 
 want=$(sed -n 's/^toolchain //p' go.work)

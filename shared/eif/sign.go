@@ -74,8 +74,25 @@ func parseKey(text []byte) (*ecdsa.PrivateKey, error) {
 	return nil, fmt.Errorf("PEM block %.40q, want PRIVATE KEY or EC PRIVATE KEY, not encrypted", block.Type)
 }
 
-// sign adds a signature section over what the parts measure to.
-func (s *SigningKey) sign(parts []part) ([]part, error) {
+// sign adds a signature section over what the parts measure to, and says what that is.
+func (s *SigningKey) sign(parts []part) ([]part, *attestation.PCR, error) {
+	pcr0, err := pcr0Of(parts)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := s.section(pcr0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("sign: %w", err)
+	}
+	// A device that holds the key, or a fault while it was used, is found here and not in the field.
+	if _, err := verifySignature(body, pcr0); err != nil {
+		return nil, nil, fmt.Errorf("sign: the signature that was made does not hold: %w", err)
+	}
+	return append(parts, part{Section{Type: SignatureSection}, io.NewSectionReader(bytes.NewReader(body), 0, int64(len(body)))}), &pcr0, nil
+}
+
+// pcr0Of is what the parts measure to when they are read now.
+func pcr0Of(parts []part) (attestation.PCR, error) {
 	whole, chunk := sha512.New384(), make([]byte, chunkSize)
 	for i, p := range parts {
 		if !p.Type.measured() {
@@ -86,19 +103,10 @@ func (s *SigningKey) sign(parts []part) ([]part, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("section %d (%v): %w", i, p.Type, err)
+			return attestation.PCR{}, fmt.Errorf("section %d (%v): %w", i, p.Type, err)
 		}
 	}
-	pcr0 := extend(whole.Sum(nil))
-	body, err := s.section(pcr0)
-	if err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
-	}
-	// A device that holds the key, or a fault while it was used, is found here and not in the field.
-	if _, err := verifySignature(body, pcr0); err != nil {
-		return nil, fmt.Errorf("sign: the signature that was made does not hold: %w", err)
-	}
-	return append(parts, part{Section{Type: SignatureSection}, io.NewSectionReader(bytes.NewReader(body), 0, int64(len(body)))}), nil
+	return extend(whole.Sum(nil)), nil
 }
 
 // section is the body of a signature section: the certificate, and a COSE_Sign1 over the register.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 )
 
 // ErrChanged is returned by [Write] if a kernel or a ramdisk gave other bytes the second time that it was read. What was written is
@@ -18,17 +20,18 @@ var ErrChanged = errors.New("the parts changed while they were written")
 // ramdisks are read twice and streamed. It writes nothing that [Parse] would refuse.
 func Write(w io.Writer, img Image) error { return write(w, img, nil) }
 
-// WriteSigned writes the same file with a signature over its PCR0 after it, as AWS's tools do. Kernel and ramdisks are read three
+// WriteSigned writes the same file with a signature over its PCR0 after it, as AWS's tools do. Kernel and ramdisks are read four
 // times. The signature is the same every time (RFC 6979), hence so are the bytes.
 func WriteSigned(w io.Writer, img Image, key *SigningKey) error { return write(w, img, key) }
 
 func write(w io.Writer, img Image, key *SigningKey) error {
 	parts, err := img.parts()
+	var signed *attestation.PCR
 	if err == nil && key != nil {
-		parts, err = key.sign(parts)
+		parts, signed, err = key.sign(parts)
 	}
 	if err == nil {
-		err = writeParts(w, img, parts)
+		err = writeParts(w, img, parts, signed)
 	}
 	if err != nil {
 		return fmt.Errorf("write enclave image: %w", err)
@@ -36,7 +39,8 @@ func write(w io.Writer, img Image, key *SigningKey) error {
 	return nil
 }
 
-func writeParts(w io.Writer, img Image, parts []part) error {
+// writeParts writes the file; signed is the register that a signature is over, if there is one.
+func writeParts(w io.Writer, img Image, parts []part, signed *attestation.PCR) error {
 	h, err := layOut(img, parts)
 	if err != nil {
 		return err
@@ -44,6 +48,15 @@ func writeParts(w io.Writer, img Image, parts []part) error {
 	h.Checksum, err = emit(io.Discard, h, parts)
 	if err != nil {
 		return err
+	}
+	if signed != nil {
+		now, err := pcr0Of(parts)
+		if err != nil {
+			return err
+		}
+		if now != *signed {
+			return ErrChanged
+		}
 	}
 	again, err := emit(w, h, parts)
 	if err == nil && again != h.Checksum {

@@ -2,6 +2,8 @@ package eif_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/elliptic"
 	"encoding/json"
 	"errors"
 	"io"
@@ -105,6 +107,28 @@ func TestWriteChanged(t *testing.T) {
 	img.Kernel = io.NewSectionReader(&counter{}, 0, 100)
 	if err := eif.Write(io.Discard, img); !errors.Is(err, eif.ErrChanged) {
 		t.Errorf("got %v, want ErrChanged", err)
+	}
+}
+
+// turncoat is what was signed the first time that it is read, and something else from then on.
+type turncoat struct{ reads int }
+
+func (c *turncoat) ReadAt(p []byte, _ int64) (int, error) {
+	c.reads++
+	for i := range p {
+		p[i] = byte(min(c.reads, 2))
+	}
+	return len(p), nil
+}
+
+// TestWriteSignedChanged: a signature is over what is written, or nothing is.
+func TestWriteSignedChanged(t *testing.T) {
+	img := image()
+	img.Kernel = io.NewSectionReader(&turncoat{}, 0, 100)
+	var out bytes.Buffer
+	err := eif.WriteSigned(&out, img, signingKey(t, newSigner(t, es384, elliptic.P384(), crypto.SHA384)))
+	if !errors.Is(err, eif.ErrChanged) || out.Len() > 0 {
+		t.Errorf("%d bytes, %v, want ErrChanged", out.Len(), err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -108,6 +109,7 @@ func (f *buildFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	summary.Inputs = in.read
+	warn(cmd, dateWarnings(file))
 	return printBuilt(cmd.OutOrStdout(), f.jsonOutput, file.PCRs, summary)
 }
 
@@ -173,6 +175,8 @@ func (f *buildFlags) check(cmd *cobra.Command) error {
 		return usageError{errors.New("want one of --cmdline and --cmdline-file")}
 	case (f.rootfs == "") == (f.oci == ""):
 		return usageError{errors.New("want one of --rootfs and --oci")}
+	case f.rootfs != "" && below(f.rootfs, f.output):
+		return usageError{errors.New("--output lies in --rootfs: the next image would hold this one")}
 	case f.rootfs != "" && len(f.cmd) == 0:
 		return usageError{errors.New("--rootfs needs --cmd")}
 	case f.noEnv && len(f.env) > 0:
@@ -181,6 +185,22 @@ func (f *buildFlags) check(cmd *cobra.Command) error {
 		return usageError{errors.New("--signing-certificate and --private-key go together")}
 	}
 	return nil
+}
+
+// below tells whether a file is to be made in a directory or in one below it. What cannot be told is found by who opens it.
+func below(dir, file string) bool {
+	where, err := filepath.EvalSymlinks(filepath.Dir(file))
+	root, err2 := filepath.EvalSymlinks(dir)
+	if err != nil || err2 != nil {
+		return false
+	}
+	for _, path := range []*string{&where, &root} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return false
+		}
+	}
+	rel, err := filepath.Rel(root, where)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // signingKey reads a certificate and its key; nil if none are named.

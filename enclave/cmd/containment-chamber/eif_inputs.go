@@ -61,6 +61,9 @@ func (in *inputs) image(f *buildFlags) (eif.Image, error) {
 			return eif.Image{}, err
 		}
 		img.Ramdisks = append(img.Ramdisks, section(disk))
+		if t == application && f.rootfs != "" {
+			in.read = append(in.read, input{"ramdisk", f.rootfs, fmt.Sprintf("sha256:%x", sha256.Sum256(disk))})
+		}
 	}
 	img.Metadata, err = f.metadata()
 	return img, err

@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,15 +49,15 @@ func (w workshop) layoutOf(config string, file ...string) {
 // TestEIFBuildOfAContainerImage takes command and environment of the image, or of the flags.
 func TestEIFBuildOfAContainerImage(t *testing.T) {
 	w := newWorkshop(t)
-	w.layoutOf(`{"Entrypoint":["/program"],"Cmd":["serve"],"Env":["A=b"],"User":"65532","WorkingDir":"/data"}`)
+	w.layoutOf(`{"Entrypoint":["/program"],"Cmd":["serve"],"Env":["A=b"],"User":"65532","WorkingDir":"/data"}`, "program", "program")
 	_, _, errs := w.run("build --output @x.eif" + parts + " --oci @oci")
 	if !strings.Contains(errs, `user "65532"`) || !strings.Contains(errs, `works in "/data"`) {
 		t.Errorf("said %q", errs)
 	}
 	for words, want := range map[string]map[string]string{
 		"":                     {"cmd": "/program\nserve\n", "env": "A=b\n"},
-		"--cmd /x --cmd y":     {"cmd": "/x\ny\n", "env": "A=b\n"},
-		"--env C=d --cmd /x":   {"cmd": "/x\n", "env": "C=d\n"},
+		"--cmd x --cmd y":      {"cmd": "x\ny\n", "env": "A=b\n"},
+		"--env C=d --cmd x":    {"cmd": "x\n", "env": "C=d\n"},
 		"--env C=d --env D=ef": {"cmd": "/program\nserve\n", "env": "C=d\nD=ef\n"},
 	} {
 		raw := w.build("--oci @oci " + words)
@@ -97,9 +95,6 @@ func TestEIFBuildOfAContainerImage(t *testing.T) {
 func TestEIFBuildOfEitherFormIsOneImage(t *testing.T) {
 	w := newWorkshop(t)
 	w.layoutOf(`{"Entrypoint":["/program"],"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}`, "program", "program")
-	if err := os.Chmod(filepath.Join(w.dir, "root/program"), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	want := w.build("--rootfs @root --cmd /program")
 	if !bytes.Equal(want, w.build("--oci @oci --no-env")) {
 		t.Error("--oci --no-env and --rootfs gave different images")

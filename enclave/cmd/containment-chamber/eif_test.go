@@ -37,6 +37,9 @@ func newWorkshop(t *testing.T) workshop {
 	} {
 		w.file(name, body)
 	}
+	if err := os.Chmod(filepath.Join(w.dir, "root/program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -110,7 +113,7 @@ func TestEIFBuildIsReproducible(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(second.dir, "root/program"), 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(second.dir, "root/program"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	const program = "--module @rng-core.ko --module @nsm.ko --rootfs @root --cmd /program"
@@ -158,6 +161,8 @@ func TestEIFBuildRefuses(t *testing.T) {
 		{"--output @x --kernel @kernel --init @empty --cmdline x" + root, exitFailure, "the init is empty"},
 		{"--output @x --arch riscv" + parts + root, exitUsage, "--arch: "},
 		{"--output @x" + parts + " --rootfs @none --cmd /x", exitUsage, "--rootfs: "},
+		{"--output @x" + parts + " --rootfs @root --cmd /x", exitFailure, `command "/x": there is no x in the root`},
+		{"--output @root/sub/../x" + parts + root, exitUsage, "--output lies in --rootfs"},
 		{"--output @x" + parts + " --oci @none", exitUsage, "--oci: "},
 		{"--output @x" + parts + root + " --env A", exitFailure, "want NAME=value"},
 		{"--output @x" + parts + root + " --signing-certificate @signer.pem", exitUsage, "go together"},

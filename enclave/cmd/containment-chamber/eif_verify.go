@@ -129,8 +129,20 @@ func signerWarnings(file *eif.File, want attestation.Measurements) (out []string
 	case !asked:
 		out = append(out, "the image is signed with the certificate that it brings along: without --signing-certificate or --pcr8 nothing says whose that is")
 	}
-	if file.Signer != nil && time.Now().After(file.Signer.Certificate.NotAfter) {
-		out = append(out, "the signing certificate ended at "+file.Signer.Certificate.NotAfter.UTC().Format(time.RFC3339)+": nitro-cli refuses to start this image")
+	return append(out, dateWarnings(file)...)
+}
+
+// dateWarnings are of a signing certificate whose time is not now.
+func dateWarnings(file *eif.File) (out []string) {
+	if file.Signer == nil {
+		return nil
+	}
+	begin, end, now := file.Signer.Certificate.NotBefore, file.Signer.Certificate.NotAfter, time.Now()
+	if now.After(end) {
+		out = append(out, "the signing certificate ended at "+end.UTC().Format(time.RFC3339)+": nitro-cli refuses to start this image")
+	}
+	if now.Before(begin) {
+		out = append(out, "the signing certificate begins at "+begin.UTC().Format(time.RFC3339)+": until then nitro-cli refuses to start this image")
 	}
 	return out
 }

@@ -56,7 +56,7 @@ fi
 (cd enclave && GOWORK=off go build -o "$tmp/" ./cmd/containment-chamber)
 new_key signer secp384r1
 mkdir -p "$tmp/root/etc"
-cp scripts/oracle/eif/run.sh "$tmp/root/program"
+install -m 0755 scripts/oracle/eif/run.sh "$tmp/root/program"
 ln -s ../program "$tmp/root/etc/link"
 for options in '' --gzip "--signing-certificate $tmp/signer.pem --private-key $tmp/signer.key" '--arch arm64'; do
 	# shellcheck disable=SC2086 # several words

@@ -109,7 +109,30 @@ func application(root *ramdisk.Tree, cmd, env []string) (*ramdisk.Tree, error) {
 			return nil, err
 		}
 	}
-	return t, nil
+	return t, runnable(root, cmd[0])
+}
+
+// runnable refuses a program that is not there: the enclave would send its heartbeat, and then end without a word. One without a slash
+// is looked for when it runs, and what is behind a symlink is not followed.
+func runnable(root *ramdisk.Tree, program string) error {
+	if !strings.Contains(program, "/") {
+		return nil
+	}
+	at := ""
+	for element := range strings.SplitSeq(strings.TrimPrefix(path.Clean("/"+program), "/"), "/") {
+		at = path.Join(at, element)
+		e, ok := root.Get(at)
+		if !ok {
+			return fmt.Errorf("command %.200q: there is no %s in the root", program, at)
+		}
+		if e.Mode.Type() == ramdisk.Symlink {
+			return nil
+		}
+	}
+	if e, _ := root.Get(at); e.Mode.Type() != ramdisk.Regular || e.Mode&0o111 == 0 {
+		return fmt.Errorf("command %.200q is a %v, want a file that may be executed", program, e.Mode)
+	}
+	return nil
 }
 
 // lines is how the init reads a list.

@@ -81,6 +81,16 @@ func TestApplication(t *testing.T) {
 	}
 }
 
+// TestApplicationBehindLinks: what a name without a slash, or a symlink, leads to is only known where it runs.
+func TestApplicationBehindLinks(t *testing.T) {
+	root := map[string]ramdisk.Entry{"bin": {Mode: ramdisk.Symlink | 0o777, Target: "usr/bin"}}
+	for _, program := range []string{"sh", "/bin/sh", "/bin"} {
+		if _, err := layout.Application(rootOf(t, root), []string{program}, nil); err != nil {
+			t.Errorf("%s: %v", program, err)
+		}
+	}
+}
+
 func TestApplicationRefuses(t *testing.T) {
 	link := ramdisk.Entry{Mode: ramdisk.Symlink | 0o777, Target: "/elsewhere"}
 	for name, test := range map[string]struct {
@@ -95,6 +105,9 @@ func TestApplicationRefuses(t *testing.T) {
 		"lines in a value":   {nil, []string{"/a"}, []string{"A=b\nLD_PRELOAD=c"}, "a line break or a zero byte"},
 		"no value":           {nil, []string{"/a"}, []string{"A"}, "want NAME=value"},
 		"no name":            {nil, []string{"/a"}, []string{"=b"}, "want NAME=value"},
+		"no such program":    {nil, []string{"/bin/a"}, nil, `command "/bin/a": there is no bin in the root`},
+		"not executable":     {map[string]ramdisk.Entry{"a": {Mode: ramdisk.Regular | 0o644}}, []string{"/a"}, nil, `command "/a" is a file 0644, want a file that may be executed`},
+		"a directory":        {map[string]ramdisk.Entry{"a": {Mode: ramdisk.Directory | 0o755}}, []string{"./a/"}, nil, `want a file that may be executed`},
 		"a mount elsewhere":  {map[string]ramdisk.Entry{"proc": link}, []string{"/a"}, nil, `"rootfs/proc" is a symlink`},
 	} {
 		if _, err := layout.Application(rootOf(t, test.root), test.cmd, test.env); err == nil || !strings.Contains(err.Error(), test.words) {
