@@ -33,7 +33,11 @@ func write(t *testing.T, dir, name, body string, mode os.FileMode) {
 // TestReadsWhatTheBuilderWrites: names and form of the files are agreed on in no other place.
 func TestReadsWhatTheBuilderWrites(t *testing.T) {
 	cmd, env := []string{"/program", "", "two words"}, []string{"A=b", "C="}
-	application, err := layout.Application(ramdisk.NewTree(), cmd, env)
+	root := ramdisk.NewTree()
+	if err := root.Put("program", ramdisk.Entry{Mode: ramdisk.Regular | 0o755}); err != nil {
+		t.Fatal(err)
+	}
+	application, err := layout.Application(root, cmd, env)
 	if err != nil {
 		t.Fatal(err)
 	}
