@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,6 +54,9 @@ func (in *inputs) image(f *buildFlags) (eif.Image, error) {
 	}
 	application, err := in.application(f)
 	if err != nil {
+		return eif.Image{}, err
+	}
+	if err := errors.Join(sameMachine(boot, f.architecture()), sameMachine(application, f.architecture())); err != nil {
 		return eif.Image{}, err
 	}
 	img := eif.Image{Arch: f.architecture(), Memory: 1 << 30, CPUs: 2, Kernel: section(kernel), Cmdline: cmdline}
@@ -165,6 +170,23 @@ func (in *inputs) application(f *buildFlags) (*ramdisk.Tree, error) {
 		in.warn(fmt.Sprintf("the container image works in %q; in an enclave its program starts in /", w))
 	}
 	return layout.Application(img.Root, cmd, env)
+}
+
+// sameMachine refuses programs and modules for another processor than the image's, of which nobody would hear: such an enclave is silent.
+// What is no ELF file, or neither is executed nor a module, is not looked at.
+func sameMachine(t *ramdisk.Tree, arch eif.Arch) error {
+	want := map[eif.Arch]elf.Machine{eif.X8664: elf.EM_X86_64, eif.ARM64: elf.EM_AARCH64}[arch]
+	for _, name := range t.Names() {
+		e, _ := t.Get(name)
+		runs := e.Mode.Type() == ramdisk.Regular && (e.Mode&0o111 != 0 || strings.HasSuffix(name, ".ko"))
+		if !runs || len(e.Body) < 20 || !bytes.HasPrefix(e.Body, []byte(elf.ELFMAG)) {
+			continue
+		}
+		if got := elf.Machine(binary.LittleEndian.Uint16(e.Body[18:])); got != want { // e_machine, System V ABI, chapter 4
+			return usageError{fmt.Errorf("%s is for %v, want %v for --arch %v", name, got, want, arch)}
+		}
+	}
+	return nil
 }
 
 // pack writes a ramdisk.

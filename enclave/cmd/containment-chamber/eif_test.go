@@ -33,7 +33,8 @@ func newWorkshop(t *testing.T) workshop {
 	w := workshop{t, t.TempDir()}
 	for name, body := range map[string]string{
 		"kernel": "kernel", "init": "init", "nsm.ko": "\x7fELF module", "rng-core.ko": "\x7fELF other", "root/program": "program", "empty": "",
-		"cmdline": "console=ttyS0\n", "lines": "console=ttyS0\nsecond",
+		"init-x86": "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 9) + "\x02\x00\x3e\x00",
+		"cmdline":  "console=ttyS0\n", "lines": "console=ttyS0\nsecond",
 	} {
 		w.file(name, body)
 	}
@@ -162,6 +163,7 @@ func TestEIFBuildRefuses(t *testing.T) {
 		{"--output @x --arch riscv" + parts + root, exitUsage, "--arch: "},
 		{"--output @x" + parts + " --rootfs @none --cmd /x", exitUsage, "--rootfs: "},
 		{"--output @x" + parts + " --rootfs @root --cmd /x", exitFailure, `command "/x": there is no x in the root`},
+		{"--output @x --arch arm64 --kernel @kernel --init @init-x86 --cmdline x" + root, exitUsage, "init is for EM_X86_64, want EM_AARCH64 for --arch arm64"},
 		{"--output @root/sub/../x" + parts + root, exitUsage, "--output lies in --rootfs"},
 		{"--output @x" + parts + " --oci @none", exitUsage, "--oci: "},
 		{"--output @x" + parts + root + " --env A", exitFailure, "want NAME=value"},
