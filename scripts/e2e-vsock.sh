@@ -21,16 +21,7 @@ if ! command -v apt-get >/dev/null 2>&1; then
 	fail "no apt-get here: kernel, QEMU and busybox come as Debian packages"
 fi
 
-# as_root COMMAND...: through sudo if need be.
-as_root() {
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-		sudo "$@"
-	else
-		fail "this needs root, and there is no sudo: $*"
-	fi
-}
+. scripts/as-root.sh
 
 # quietly COMMAND...: its output is shown only if it fails.
 quietly() {

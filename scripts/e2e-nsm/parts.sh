@@ -15,16 +15,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 say() { echo "e2e-nsm: $*"; }
 fail() { echo "e2e-nsm: $*" >&2; exit 1; }
 
-# as_root COMMAND...: through sudo if need be.
-as_root() {
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-		sudo "$@"
-	else
-		fail "this needs root, and there is no sudo: $*"
-	fi
-}
+. scripts/as-root.sh
 
 # quietly WHAT COMMAND...: its output is shown only if it fails.
 quietly() {

@@ -136,7 +136,7 @@ func (f *compareFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	c := &comparison{old: old, signer: signer, duty: duty, atOnce: *f.atOnce}
-	report, todo, err := c.plan(cmd.Context(), named)
+	report, left, err := c.plan(cmd.Context(), named)
 	if err != nil {
 		return err
 	}
@@ -145,10 +145,10 @@ func (f *compareFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer journal.close()
-	todo = journal.left(todo)
-	report.Earlier = report.Compared - len(todo)
-	bar := newProgress(cmd.ErrOrStderr(), "comparing", int64(len(todo)))
-	failed := c.run(cmd.Context(), todo, func(r comparedKey) error {
+	left = journal.left(left)
+	report.Earlier = report.Compared - len(left)
+	bar := newProgress(cmd.ErrOrStderr(), "comparing", int64(len(left)))
+	failed := c.run(cmd.Context(), left, func(r comparedKey) error {
 		bar.add(1)
 		return report.add(r, journal)
 	})

@@ -27,11 +27,11 @@ func compareWith(t *testing.T, ctx context.Context, old, signer *keySigner) (*co
 		t.Fatal(err)
 	}
 	c := &comparison{old: old, signer: signer, duty: duty, atOnce: 1}
-	report, todo, err := c.plan(t.Context(), nil)
+	report, left, err := c.plan(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return report, c.run(ctx, todo, func(r comparedKey) error { return report.add(r, &journal{}) })
+	return report, c.run(ctx, left, func(r comparedKey) error { return report.add(r, &journal{}) })
 }
 
 func manyKeys(n int) (numbers []int) {

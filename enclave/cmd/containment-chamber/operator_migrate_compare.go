@@ -75,7 +75,7 @@ func (c *comparison) plan(ctx context.Context, named []bls.PublicKey) (*compared
 			}
 		}
 	}
-	var todo []bls.PublicKey
+	var left []bls.PublicKey
 	for _, key := range wanted {
 		switch {
 		case !onNew[key]:
@@ -83,11 +83,11 @@ func (c *comparison) plan(ctx context.Context, named []bls.PublicKey) (*compared
 		case onOld != nil && !onOld[key]:
 			r.NotOnOld = append(r.NotOnOld, key.String())
 		default:
-			todo = append(todo, key)
+			left = append(left, key)
 		}
 	}
-	r.Compared = len(todo)
-	return r, todo, nil
+	r.Compared = len(left)
+	return r, left, nil
 }
 
 func keysIn(list []bls.PublicKey) map[bls.PublicKey]bool {

@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io"
-	"log"
-	"net"
-	"net/http"
-	"time"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/rig"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/vsock/unixvsock"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -57,17 +52,6 @@ func (w *world) serveSTS() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler: w.aws, TLSConfig: secured, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
-	}
-	ended := make(chan error, 1)
-	go func(l net.Listener) { ended <- server.ServeTLS(l, "", "") }(l)
-	w.cleanup = append(w.cleanup, func() error {
-		err := server.Close()
-		if reason := <-ended; !errors.Is(reason, http.ErrServerClosed) {
-			err = errors.Join(err, reason)
-		}
-		return err
-	})
+	w.cleanup = append(w.cleanup, rig.ServeTLS(l, w.aws, secured))
 	return nil
 }

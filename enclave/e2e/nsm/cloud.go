@@ -9,14 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -138,16 +136,7 @@ func (w *world) serve(port uint32, handler http.Handler, secured *tls.Config) er
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, TLSConfig: secured.Clone(), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-	ended := make(chan error, 1)
-	go func() { ended <- server.ServeTLS(l, "", "") }()
-	w.cleanup = append(w.cleanup, func() error {
-		err := server.Close()
-		if reason := <-ended; !errors.Is(reason, http.ErrServerClosed) {
-			err = errors.Join(err, reason)
-		}
-		return err
-	})
+	w.cleanup = append(w.cleanup, rig.ServeTLS(l, handler, secured))
 	return nil
 }
 
