@@ -27,8 +27,9 @@
 # Exit codes: 0 stopped by SIGTERM or SIGINT, and the enclave is terminated; 2 refused configuration, with a line that begins with FATAL;
 # 3 nitro-cli or its device is missing; 4 the enclave ended or did not start, and is not to be started again; 1 all else.
 #
-# SIGKILL ends this script and not the enclave, which the next start of it terminates. On a host, systemd kills nitro-cli's own process
-# as well, and the enclave ends with that.
+# Of its two processes the first only passes signals on, because a trap of bash 5.2 that runs while a command substitution is read fails,
+# and the signal is lost. If the first alone is killed, the second terminates the enclave. If both are, the next start of the script does;
+# on a host, systemd kills nitro-cli's own process as well, and the enclave ends with that.
 set -uo pipefail
 
 readonly name=containment-chamber
@@ -113,24 +114,33 @@ lock_place() {
 	flock -n 9 || { say "another launcher runs on NITRO_CLI_SOCKETS_PATH=$NITRO_CLI_SOCKETS_PATH: it holds $file"; exit 1; }
 }
 
-stopping=''
-trap 'stopping=SIGTERM' TERM
-trap 'stopping=SIGINT' INT
-
-# rest MILLISECONDS: ends early when a signal comes meanwhile.
+# rest MILLISECONDS: ends early when the first process passes a signal on, which sets stopping, or has ended.
 rest() {
-	local sleeper
-	sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))" 9>&- &
-	sleeper=$!
-	wait "$sleeper"
-	kill "$sleeper" 2>/dev/null
+	local seconds word code
+	seconds=$(($1 / 1000)).$(printf %03d $(($1 % 1000)))
+	[ -z "$stopping" ] || { sleep "$seconds" 8<&- 9>&-; return; }
+	read -r -t "$seconds" -u 8 word
+	code=$?
+	[ "$code" -gt 128 ] || stopping=${word:-"killed in part"}
+}
+
+# told is true when this is to stop.
+told() {
+	[ -n "$stopping" ] || ! read -r -t 0 -u 8 || rest 1
+	[ -n "$stopping" ]
 }
 
 # pause MILLISECONDS: not at all when a signal has come.
-pause() { [ -n "$stopping" ] || rest "$1"; }
+pause() { told || rest "$1"; }
+
+# own COMMAND…: in the background, where it takes signals as ever.
+own() {
+	trap - TERM INT
+	exec "$@" 8<&- 9>&-
+}
 
 # limited SECONDS COMMAND…: nitro-cli waits for processes that may hang. Signals of the terminal do not reach it: what it does is finished.
-limited() { timeout --kill-after 5 "$@" 9>&-; }
+limited() { timeout --kill-after 5 "$@" 8<&- 9>&-; }
 
 # complaint prints what nitro-cli said last on its standard error: the line with the code, which stands amid advice, or all of it.
 complaint() { grep -m 1 '^\[ E' "$errors" || tr '\n' ' ' <"$errors"; }
@@ -193,7 +203,7 @@ clear_place() {
 await_starter() {
 	local until=''
 	while kill -0 "$starter" 2>/dev/null; do
-		if [ -n "$stopping" ]; then
+		if told; then
 			: "${until:=$(($(clock) + ENCLAVE_STOP_MS))}"
 			if [ "$(clock)" -ge "$until" ]; then
 				say "$stopping: nitro-cli run-enclave has not ended in $ENCLAVE_STOP_MS ms: ending it"
@@ -212,15 +222,15 @@ start() {
 	local flags=() answer=$NITRO_CLI_LOGS_PATH/launcher-answer.json
 	# shellcheck disable=SC2154 # set by switch
 	[ -z "$enclave_debug" ] || flags=(--debug-mode)
-	timeout --kill-after 5 600 nitro-cli run-enclave --enclave-name "$name" --eif-path "$ENCLAVE_EIF" --memory "$ENCLAVE_MEMORY_MIB" \
-		--cpu-count "$ENCLAVE_CPU_COUNT" --enclave-cid "$ENCLAVE_CID" "${flags[@]}" >"$answer" 2>"$errors" 9>&- &
+	own timeout --kill-after 5 600 nitro-cli run-enclave --enclave-name "$name" --eif-path "$ENCLAVE_EIF" --memory "$ENCLAVE_MEMORY_MIB" \
+		--cpu-count "$ENCLAVE_CPU_COUNT" --enclave-cid "$ENCLAVE_CID" "${flags[@]}" >"$answer" 2>"$errors" &
 	starter=$!
 	await_starter || { say "nitro-cli run-enclave failed: $(complaint)"; return 1; }
 	id=$(jq -re .EnclaveID "$answer") || { say "nitro-cli run-enclave told no EnclaveID: $(<"$answer")"; return 1; }
 	say "started $(jq -r '"EnclaveID=\(.EnclaveID) EnclaveName=\(.EnclaveName) EnclaveCID=\(.EnclaveCID) CPUs=\(.NumberOfCPUs) MemoryMiB=\(.MemoryMiB)"' "$answer")"
 	if [ -n "$enclave_debug" ]; then
 		say "debug mode: the console follows"
-		nitro-cli console --enclave-id "$id" 9>&- &
+		own nitro-cli console --enclave-id "$id" &
 		console=$!
 	fi
 }
@@ -229,7 +239,7 @@ start() {
 # the enclave is not believed: nitro-cli asks the enclave's own process, which may be slow.
 follow() {
 	local missed=0 terminated=1
-	while [ -z "$stopping" ]; do
+	while ! told; do
 		look
 		case $state in
 		running) missed=0 ;;
@@ -250,7 +260,7 @@ keep_sink() {
 		! kill -0 "$sink" 2>/dev/null || return 0
 		say "the log sink has ended: starting it again"
 	fi
-	containment-chamber-enclave-proxy vsock-stdout --enclave-cid "$ENCLAVE_CID" 9>&- &
+	own containment-chamber-enclave-proxy vsock-stdout --enclave-cid "$ENCLAVE_CID" &
 	sink=$!
 }
 
@@ -258,8 +268,8 @@ keep_sink() {
 await_parent() {
 	local told=''
 	[ -n "$ENCLAVE_PARENT_HEALTH" ] || { keep_sink; return 0; }
-	while [ -z "$stopping" ]; do
-		if curl --silent --fail --max-time 5 --output /dev/null "$ENCLAVE_PARENT_HEALTH" 9>&-; then
+	while ! told; do
+		if curl --silent --fail --max-time 5 --output /dev/null "$ENCLAVE_PARENT_HEALTH" 8<&- 9>&-; then
 			[ -z "$told" ] || say "the parent answers"
 			return 0
 		fi
@@ -283,7 +293,7 @@ end_console() {
 # run is one life of the enclave. It returns 0 if it ended well, 1 if not, and 2 if there was none.
 run() {
 	local outcome
-	clear_place && [ -z "$stopping" ] || return 2
+	clear_place && ! told || return 2
 	start || return 2
 	follow
 	outcome=$?
@@ -338,32 +348,54 @@ leave() {
 : "${NITRO_CLI_SOCKETS_PATH:=/run/nitro_enclaves}" "${NITRO_CLI_LOGS_PATH:=/var/log/nitro_enclaves}" "${NITRO_CLI_ARTIFACTS:=$NITRO_CLI_LOGS_PATH/artifacts}"
 export RUST_LOG NITRO_CLI_SOCKETS_PATH NITRO_CLI_LOGS_PATH NITRO_CLI_ARTIFACTS
 
-id='' sink='' console='' blind='' state='' starter='' cut=''
-check_configuration
-check_host
-lock_place
-errors=$NITRO_CLI_LOGS_PATH/launcher-errors.log # what nitro-cli said last on its standard error
-trap 'end_console; end_sink' EXIT
+# keep_running is the second process, which does everything. It reads on 8 what the first passes on, and that has ended when there is an end.
+keep_running() {
+	local backoff=$ENCLAVE_BACKOFF_MS began outcome
+	trap '' TERM INT
+	exec 8<&0 0</dev/null
+	id='' sink='' console='' blind='' state='' starter='' cut='' stopping=''
+	check_configuration
+	check_host
+	lock_place
+	errors=$NITRO_CLI_LOGS_PATH/launcher-errors.log # what nitro-cli said last on its standard error
+	trap 'end_console; end_sink' EXIT
+	while await_parent; do
+		tidy
+		began=$(clock)
+		run
+		outcome=$?
+		! told || break
+		[ "$outcome" = 2 ] || { say "the enclave $id has ended after $((($(clock) - began) / 1000)) s"; id=''; }
+		case $ENCLAVE_RESTART.$outcome in
+		never.2)
+			clear_place
+			exit 4
+			;;
+		never.* | on-failure.0) exit 4 ;;
+		esac
+		[ "$(($(clock) - began))" -lt "$ENCLAVE_STEADY_MS" ] || backoff=$ENCLAVE_BACKOFF_MS
+		say "next start in $backoff ms"
+		pause "$backoff"
+		backoff=$((backoff * 2 < ENCLAVE_BACKOFF_MAX_MS ? backoff * 2 : ENCLAVE_BACKOFF_MAX_MS))
+		keep_sink
+	done
+	leave
+}
 
-backoff=$ENCLAVE_BACKOFF_MS
-while await_parent; do
-	tidy
-	began=$(clock)
-	run
-	outcome=$?
-	[ -z "$stopping" ] || break
-	[ "$outcome" = 2 ] || { say "the enclave $id has ended after $((($(clock) - began) / 1000)) s"; id=''; }
-	case $ENCLAVE_RESTART.$outcome in
-	never.2)
-		clear_place
-		exit 4
-		;;
-	never.* | on-failure.0) exit 4 ;;
-	esac
-	[ "$(($(clock) - began))" -lt "$ENCLAVE_STEADY_MS" ] || backoff=$ENCLAVE_BACKOFF_MS
-	say "next start in $backoff ms"
-	pause "$backoff"
-	backoff=$((backoff * 2 < ENCLAVE_BACKOFF_MAX_MS ? backoff * 2 : ENCLAVE_BACKOFF_MAX_MS))
-	keep_sink
+# The first process has no command substitution from here.
+early=''
+trap 'early=SIGTERM' TERM
+trap 'early=SIGINT' INT
+exec 7>&1
+coproc second { keep_running >&7 7>&-; }
+worker=$! pipe=${second[1]-}
+exec 7>&-
+trap '' PIPE
+trap 'echo SIGTERM >&"$pipe"' TERM
+trap 'echo SIGINT >&"$pipe"' INT
+[ -z "$early" ] || echo "$early" >&"$pipe"
+wait "$worker"
+while kill -0 "$worker" 2>/dev/null; do
+	wait "$worker" # it returns when a signal comes
 done
-leave
+wait "$worker"

@@ -112,7 +112,9 @@ func TestKilledLauncher(t *testing.T) {
 	h, environment := newHost(t)
 	killed := start(t, environment)
 	old := killed.awaitRunning(t, h)
-	killed.signal(t, syscall.SIGKILL)
+	if err := syscall.Kill(-killed.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	killed.end(t, -1)
 	if left := h.enclaves(t); len(left) != 1 {
 		t.Fatalf("left: %+v, want the enclave", left)
