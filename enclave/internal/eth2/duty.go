@@ -76,8 +76,17 @@ type DepositMessage struct {
 
 // NewDeposit is a request to sign a deposit. It is valid on the chain that has the message's genesis fork version.
 func NewDeposit(d DepositMessage) *DutyRequest {
-	object := container(pubkeyRoot(&d.PublicKey), d.WithdrawalCredentials, number(d.Amount))
-	return &DutyRequest{offChain(Deposit, object, d.GenesisForkVersion)}
+	return &DutyRequest{offChain(Deposit, d.Root(), d.GenesisForkVersion)}
+}
+
+// Root is the message's hash-tree root.
+func (d *DepositMessage) Root() Root {
+	return container(pubkeyRoot(&d.PublicKey), d.WithdrawalCredentials, number(d.Amount))
+}
+
+// DataRoot is the hash-tree root of DepositData, the message with its signature.
+func (d *DepositMessage) DataRoot(signature [96]byte) Root {
+	return container(pubkeyRoot(&d.PublicKey), d.WithdrawalCredentials, number(d.Amount), signatureRoot(&signature))
 }
 
 // Registration tells block builders a validator's wishes (builder specification, ValidatorRegistrationV1).
