@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes the files of a release into build/release: for amd64 and arm64 the static programs with the notices of what they are linked with and
-# what they are run with, their SBOM, the enclave image, unsigned, and the policy that allows it; the chart; where all of it came from; and
-# the checksums.
+# what they are run with, their manual pages and completions, their SBOM, the enclave image, unsigned, and the policy that allows it; the
+# chart; where all of it came from; and the checksums.
 #
 #   scripts/release.sh [--kernels DIR [--pins FILE]] [--allow-dirty] [--quick] [--out DIR]
 #
@@ -149,6 +149,17 @@ image() {
 	{ cat "$work/files-$1" && printf '%s\n' "kernel=$kernel" "kernel-supplier=$supplier" "kernel-source=$from"; } >>"$work/build-$1"
 }
 
+# share writes manual pages and completions as they stand below /usr/local/share, by the program that runs here: they are the same for
+# every architecture.
+share() {
+	local program=$work/amd64/containment-chamber share=$work/share
+	mkdir -p "$share/bash-completion/completions" "$share/zsh/site-functions" "$share/fish/vendor_completions.d"
+	"$program" man "$share/man/man1"
+	"$program" completion bash >"$share/bash-completion/completions/containment-chamber"
+	"$program" completion zsh >"$share/zsh/site-functions/_containment-chamber"
+	"$program" completion fish >"$share/fish/vendor_completions.d/containment-chamber.fish"
+}
+
 for arch in "${arches[@]}"; do
 	{ cat "$work/build" && describe "$arch"; } >"$work/build-$arch"
 	mkdir "$work/$arch"
@@ -163,11 +174,12 @@ for arch in "${arches[@]}"; do
 		cp "${binaries[@]}" "$out"
 		continue
 	fi
+	[ "$arch" != amd64 ] || share
 	say "building the enclave image for $arch"
 	image "$arch" "$name"
 	tool notices -out "$work/$arch/THIRD-PARTY-NOTICES" -build "$work/build-$arch" "${binaries[@]}"
 	tool sbom -out "$out/$name.spdx.json" -arch "$arch" -build "$work/build-$arch" -image "$image" "${binaries[@]}"
-	tool archive -out "$out/$name.tar.gz" -prefix "$name" "${binaries[@]}" LICENSE "$work/$arch/THIRD-PARTY-NOTICES" "${extras[@]}"
+	tool archive -out "$out/$name.tar.gz" -prefix "$name" "${binaries[@]}" LICENSE "$work/$arch/THIRD-PARTY-NOTICES" "${extras[@]}" "$work/share"
 done
 
 # chart packages what helm takes, in files of a fixed time.

@@ -107,7 +107,7 @@ func (p *pageRun) shell(command string) string {
 	p.t.Helper()
 	cmd := exec.CommandContext(p.t.Context(), "sh", "-c", command)
 	cmd.Dir = p.dir
-	cmd.Env = environment("PATH="+binaries+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+p.dir, "XDG_CONFIG_HOME=", "NONCE="+p.nonce)
+	cmd.Env = environment("PATH="+binaries+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+p.dir, "XDG_CONFIG_HOME=", "NONCE="+p.nonce, "OPERATOR_TOKEN="+operatorToken)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		p.t.Errorf("%s: %v\n%s", command, err, out)

@@ -42,7 +42,7 @@ func TestAttestSplitScripts(t *testing.T) {
 				"PATH": binaries + string(os.PathListSeparator) + env.Getenv("PATH"),
 				"HOME": env.WorkDir, // for what is remembered
 				"API":  fmt.Sprintf("https://127.0.0.1:%d", ports[2]), "HEALTH": fmt.Sprintf("http://127.0.0.1:%d", ports[0]),
-				"NAME": fmt.Sprintf("127.0.0.1:%d", ports[2]), "KEY": interopPublic, "ROOT": "--attestation-root=nsm/root.pem",
+				"NAME": fmt.Sprintf("127.0.0.1:%d", ports[2]), "KEY": interopPublic, "ROOT": "--attestation-root=nsm/root.pem", "AUTH": "--auth-token=" + operatorToken,
 			} {
 				env.Setenv(name, value)
 			}
@@ -63,6 +63,9 @@ func attestWorld(dir string, ports []int) error {
 	if err := os.WriteFile(filepath.Join(dir, "keys", "interop.yaml"), []byte(key), 0o600); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(dir, "policies.yaml"), []byte(operatorPolicies()), 0o600); err != nil {
+		return err
+	}
 	for name, role := range map[string]string{"config.yaml": "arn:aws:iam::111122223333:role/signer", "diverted.yaml": "arn:aws:iam::444455556666:role/stranger"} {
 		text := fmt.Sprintf(`network: hoodi
 server: {listen_port: %d}
@@ -71,6 +74,7 @@ tls: {mode: atls, listen_port: %d}
 tee: {platform: simulated, role_arn: %q, simulated: {socket_dir: ./sock, state_dir: ./nsm}}
 key_sources: {filesystem: {paths: [./keys]}}
 anti_slashing: {backend: sqlite, api: true, sqlite: {path: ./slashing.sqlite}}
+auth: {policy_file: ./policies.yaml}
 parent: {health: {listen_port: %d}}
 `, ports[0], ports[1], ports[2], role, ports[3])
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

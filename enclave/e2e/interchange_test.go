@@ -3,12 +3,14 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,9 @@ import (
 func slashingCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
+	if slices.Contains(args, "--signer-url") {
+		args = append(args, "--auth-token", operatorToken, "--allow-plaintext-signer")
+	}
 	cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, "containment-chamber"), append([]string{"slashing"}, args...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), &out, &errs
 	err := cmd.Run()
@@ -93,15 +98,21 @@ func startServed(t *testing.T, flags ...string) (p *process, client *http.Client
 // TestSlashingVerbsWorkBothWays runs the same session on a store and through a running signer.
 func TestSlashingVerbsWorkBothWays(t *testing.T) {
 	_, _, _, url := startServed(t)
-	for name, at := range map[string]struct{ flag, place string }{
-		"store":  {"-choodi.yaml", `^store: sqlite /.*/s\.sqlite$`},
-		"signer": {"--signer-url=" + url, "^signer: " + regexp.QuoteMeta(url) + "$"},
+	for name, at := range map[string]struct{ flag, more, place string }{
+		"store":  {"-choodi.yaml", "", `^store: sqlite /.*/s\.sqlite$`},
+		"signer": {"--signer-url=" + url, " --allow-plaintext-signer --auth-token " + operatorToken, "^signer: " + regexp.QuoteMeta(url) + "$"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir: "testdata/script/slashing-both",
 				Setup: func(env *testscript.Env) error {
-					env.Setenv("PATH", binaries+string(os.PathListSeparator)+env.Getenv("PATH"))
+					// A script's $AT is one word.
+					bin := filepath.Join(env.WorkDir, "bin")
+					program := "#!/bin/sh\nexec " + filepath.Join(binaries, "containment-chamber") + " \"$@\"" + at.more + "\n"
+					if err := errors.Join(os.Mkdir(bin, 0o700), os.WriteFile(filepath.Join(bin, "containment-chamber"), []byte(program), 0o700)); err != nil {
+						return err
+					}
+					env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 					env.Setenv("AT", at.flag)
 					env.Setenv("PLACE", at.place)
 					env.Setenv("KNOWN", interopPublic)

@@ -46,6 +46,17 @@ func (r *chamberSigner) kill(t *testing.T) {
 	r.client.CloseIdleConnections()
 }
 
+// status asks with a token that is known also while the replica is sealed.
+func (r *chamberSigner) status(t *testing.T) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+operator.RouteStatus, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+operatorToken)
+	return r.client.Do(req)
+}
+
 // await waits until a replica that has read the signer state says of itself what is wanted.
 func (r *chamberSigner) await(t *testing.T, what string, is func(operator.Status) bool) operator.Status {
 	t.Helper()
@@ -54,7 +65,7 @@ func (r *chamberSigner) await(t *testing.T, what string, is func(operator.Status
 	limit := time.After(30 * time.Second)
 	last := ""
 	for {
-		res, err := r.client.Get(r.url + operator.RouteStatus)
+		res, err := r.status(t)
 		if err == nil {
 			body, _ := io.ReadAll(res.Body)
 			_ = res.Body.Close()

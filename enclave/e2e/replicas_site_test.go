@@ -101,7 +101,8 @@ chamber: {setup_token_sha256: %s, %s}
 signer_state: {%s, refresh_interval_seconds: %d}
 key_sources: {%s, refresh_interval_seconds: %d}}
 anti_slashing: {%s}
-`, ports[0], ports[1], s.hash, s.kms, s.stores.state, s.refresh, s.stores.keys, s.refresh, s.stores.slashing))
+auth: {policy_file: %s}
+`, ports[0], ports[1], s.hash, s.kms, s.stores.state, s.refresh, s.stores.keys, s.refresh, s.stores.slashing, policyFile(t, s.dir)))
 	r.start(t)
 	return r
 }

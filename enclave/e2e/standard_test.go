@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,8 +28,24 @@ server: {listen_port: %d}
 metrics: {listen_address: 127.0.0.1, listen_port: %d}
 key_sources: {filesystem: {paths: [%s/keys]}}
 anti_slashing: {backend: sqlite, sqlite: {path: %s/slashing.sqlite}}
-%s`, ports[0], ports[1], dir, dir, extra))
+auth: {policy_file: %s}
+%s`, ports[0], ports[1], dir, dir, policyFile(t, dir), extra))
 	return config, fmt.Sprintf("http://127.0.0.1:%d", ports[0]), fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[1])
+}
+
+// operatorToken is a management token that signers of the tests know.
+const operatorToken = "an-operator-of-the-tests"
+
+// policyFile writes a file that knows operatorToken.
+func policyFile(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "policies.yaml")
+	writeFile(t, path, operatorPolicies())
+	return path
+}
+
+func operatorPolicies() string {
+	return fmt.Sprintf("tokens: [{name: operator, management: true, secret: 'sha256:%x'}]\n", sha256.Sum256([]byte(operatorToken)))
 }
 
 // vote is an ATTESTATION request on hoodi.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -25,18 +26,30 @@ type member struct {
 // maxMember bounds what is read of one file of a chart, in bytes.
 const maxMember = 16 << 20
 
+// writeArchive puts files under the prefix, and folders with the files in them.
 func writeArchive(job job, w io.Writer) error {
 	var members []member
 	for _, name := range job.files {
-		info, err := os.Stat(name)
+		top := filepath.Dir(name)
+		err := filepath.WalkDir(name, func(file string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			info, err := os.Stat(file)
+			if err != nil {
+				return err
+			}
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			below, err := filepath.Rel(top, file)
+			members = append(members, member{path.Join(job.prefix, filepath.ToSlash(below)), plainMode(info.Mode().Perm()), data})
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		members = append(members, member{path.Join(job.prefix, filepath.Base(name)), plainMode(info.Mode().Perm()), data})
 	}
 	return job.pack(w, members)
 }

@@ -62,6 +62,31 @@ func TestArchiveIsTheSameWhoeverHasTheFiles(t *testing.T) {
 	}
 }
 
+func TestArchiveTakesFolders(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "made", "share")
+	if err := os.MkdirAll(filepath.Join(folder, "man", "man1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "man", "man1", "x.1"), "page", 0o600)
+	write(t, filepath.Join(folder, "x.fish"), "script", 0o644)
+	var b bytes.Buffer
+	if err := writeArchive(job{time: released, prefix: "release_1", files: []string{write(t, filepath.Join(dir, "x"), "program", 0o755), folder}}, &b); err != nil {
+		t.Fatal(err)
+	}
+	members, err := unpack(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []member{{"release_1/share/man/man1/x.1", 0o644, []byte("page")}, {"release_1/share/x.fish", 0o644, []byte("script")}, {"release_1/x", 0o755, []byte("program")}}
+	if diff := cmp.Diff(want, members, cmp.AllowUnexported(member{})); diff != "" {
+		t.Error(diff)
+	}
+	if err := writeArchive(job{time: released, files: []string{filepath.Join(dir, "missing")}}, &b); err == nil {
+		t.Error("a file that is not there was left out")
+	}
+}
+
 func TestArchiveRefusesAFileTwice(t *testing.T) {
 	name := write(t, filepath.Join(t.TempDir(), "program"), "x", 0o755)
 	err := writeArchive(job{time: released, files: []string{name, name}}, new(bytes.Buffer))

@@ -71,6 +71,8 @@ func newRootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServerCommand(), newSlashingCommand(), newAttestCommand(), newEIFCommand(), newOperatorCommand(), newConfigCommand(), newTablesCommand(), newConnectCommand(), newVersionCommand())
+	root.AddCommand(newServerCommand(), newSlashingCommand(), newAttestCommand(), newEIFCommand(), newOperatorCommand(), newConfigCommand(), newTablesCommand(), newConnectCommand(), newVersionCommand(),
+		newCompletionCommand(), newManCommand())
+	completeValues(root)
 	return root
 }

@@ -31,8 +31,11 @@ func newOperatorCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newOperatorStatus(), newOperatorSetupToken(), newOperatorInit(), newOperatorGenerateToken(), newOperatorRotate(),
-		newOperatorBackup(), newOperatorRestore(), newOperatorImport(), newOperatorMigrate())
+		newOperatorPolicy(), newOperatorToken(), newOperatorBackup(), newOperatorRestore(), newOperatorImport(), newOperatorMigrate())
+	cmd.AddCommand(newOperatorLogLevel())
+	cmd.AddCommand(newOperatorSupportBundle())
 	cmd.AddCommand(newOperatorVerbs()...)
+	cmd.AddCommand(newOperatorListKeys(), newOperatorGenerateKeys(), newOperatorKeyBackup())
 	cmd.AddCommand(newOperatorKeyChanges()...)
 	return cmd
 }
@@ -44,13 +47,16 @@ func newOperatorStatus() *cobra.Command {
 		Long: `Show seal, attestation, keys and the health of each part, as the signer tells them. With --policy or
 --trust-on-first-use it is known that the signer is the enclave that it should be; else it is its word.
 
+It needs a token with scope chamber_status. A signer that is sealed or uninitialized cannot tell one token from another, and
+tells everybody its state, and why it is in it.
+
 Exit code: 0 the signer answered, healthy or not; 1 it did not, or was refused; 2 the command line, or a file that it
 names, is wrong.`,
 		Args: usage(cobra.NoArgs),
 	}
 	address := cmd.Flags().String("signer-url", "", "`URL` of the signer's API")
 	output := cmd.Flags().String("output", "json", "json, as the signer sends it, or table")
-	cmd.Flags().Bool(flagPlaintext, false, "taken as with the other commands, and not needed: no token is sent")
+	token := newTokenFlags(cmd)
 	flags := newAttestedFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
@@ -59,7 +65,7 @@ names, is wrong.`,
 		case *output != "json" && *output != "table":
 			return usageError{fmt.Errorf("--output: %.40q, want json or table", *output)}
 		}
-		body, err := askStatus(cmd, *address, flags)
+		body, err := askStatus(cmd, *address, flags, token)
 		if err != nil {
 			return err
 		}
@@ -81,8 +87,12 @@ names, is wrong.`,
 }
 
 // askStatus gets the signer's answer.
-func askStatus(cmd *cobra.Command, address string, flags *attestedFlags) ([]byte, error) {
+func askStatus(cmd *cobra.Command, address string, flags *attestedFlags, secret tokenFlags) ([]byte, error) {
 	base, err := parseSignerURL("--signer-url", address)
+	if err != nil {
+		return nil, err
+	}
+	token, err := secret.read(base)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +113,7 @@ func askStatus(cmd *cobra.Command, address string, flags *attestedFlags) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Transport: withToken(transport, token), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if failed, ok := errors.AsType[*url.Error](err); ok { // the caller knows the URL, which may hold a password
 		err = failed.Err

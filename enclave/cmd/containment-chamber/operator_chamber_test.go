@@ -29,7 +29,11 @@ type chamberSigner struct {
 
 func startChamberSigner(t *testing.T, with func(*chamber.Options, *routes.Options)) *chamberSigner {
 	t.Helper()
-	world := &chambertest.World{}
+	return startInWorld(t, &chambertest.World{}, with)
+}
+
+func startInWorld(t *testing.T, world *chambertest.World, with func(*chamber.Options, *routes.Options)) *chamberSigner {
+	t.Helper()
 	s, err := world.Signer(zap.NewNop(), with)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +87,13 @@ func (s *chamberSigner) refuses(args []string, code int, words string) {
 // initialized is such a signer after a 2-of-3 init, with its root token in the environment.
 func initializedSigner(t *testing.T) *chamberSigner {
 	t.Helper()
-	s := startChamberSigner(t, nil)
+	return initializedSignerFor(t)
+}
+
+// initializedSignerFor is one whose new keys have backups for recipients.
+func initializedSignerFor(t *testing.T, recipients ...string) *chamberSigner {
+	t.Helper()
+	s := startInWorld(t, &chambertest.World{Recipients: recipients}, nil)
 	out := s.does([]string{"init", "--kms-key-arns", strings.Join(chambertest.ARNs(1, 2, 3), ","), "--kms-threshold", "2", "--output", "json"})
 	var got routes.Initialized
 	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Status != "unsealed" {
@@ -120,7 +130,7 @@ func TestOperatorVerbs(t *testing.T) {
 	if !strings.Contains(status, chamber.RootTokenPrefix) {
 		t.Error(status)
 	}
-	code, out, errs := command(t, "operator", "status", "--signer-url", s.url, "--output", "table")
+	code, out, errs := command(t, "operator", "status", "--signer-url", s.url, "--output", "table", "--auth-token", token.RootToken, "--allow-plaintext-signer")
 	for _, want := range []string{"unsealed\n", "standard mode:", "share 1  " + chambertest.ARN(4) + "  ", "approved config  none  init  since", token.ID} {
 		if code != exitOK || !strings.Contains(out, want) {
 			t.Errorf("status: exit code %d, no %q in\n%s%s", code, want, out, errs)

@@ -1,15 +1,17 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
-	"fmt"
-	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
 )
+
+// importMemoryPercent is how much of this machine's memory keystores may take that are decrypted here.
+const importMemoryPercent = 50
 
 func newOperatorImport() *cobra.Command {
 	cmd := &cobra.Command{
@@ -17,14 +19,25 @@ func newOperatorImport() *cobra.Command {
 		Short: "Store the keys of EIP-2335 keystores, sealed under the master key",
 		Long: `Store the keys of EIP-2335 keystores: of files, and of all *.json of directories, but deposit_data-*.json, which is
 skipped. Without --password or --password-file the password of NAME.json is in NAME.password or NAME.txt beside it. Keys
-that are stored already stay as they are, so that an import that was stopped goes on with the same command.
+that are stored already stay as they are, so that an import that was stopped goes on with the same command; a signer that
+lists its keys is not sent those again. The first interrupt lets the requests under way end, a second one does not.
+
+Scrypt takes a signer with few CPUs half a second and more for each keystore. With --decrypt-here this machine opens them,
+on all its CPUs, and sends each key in a keystore with a random password of 256 bits, of which one round of PBKDF2 makes
+the key, so that the signer has almost nothing left to do. Understand what that means: every key is in the memory of this
+machine for a moment, and on the way TLS alone protects it. Only https is taken for that.
 
 The keys sign as soon as they are stored: stop their old signer and import its slashing record first.` + operatorExit,
 		Args: usage(cobra.MinimumNArgs(1)),
 	}
 	flags := newOperatorFlags(cmd, flagAuthToken)
 	passwords := newPasswordFlags(cmd)
+	decryptHere := cmd.Flags().Bool("decrypt-here", false, "decrypt the keystores on this machine, which has the keys in its memory then; goes with https alone")
+	patience := cmd.Flags().Duration("retry-for", 5*time.Minute, "how long a signer is asked again that answers 503, or not any more; 0 gives up at once")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *patience < 0 {
+			return usageError{errors.New("--retry-for: want 0 or more")}
+		}
 		files, err := findKeystores(args, cmd.ErrOrStderr())
 		if err != nil {
 			return err
@@ -37,102 +50,36 @@ The keys sign as soon as they are stored: stop their old signer and import its s
 			return err
 		}
 		defer signer.end()
-		done, err := signer.importKeys(cmd, files, passwords)
+		if *decryptHere && signer.base.Scheme != "https" {
+			return usageError{errors.New("--decrypt-here: the keys would go over http, as good as in the clear")}
+		}
+		k := newKeyImport(signer, files, passwords, cmd.ErrOrStderr())
+		k.patience = *patience
+		if *decryptHere {
+			k.memory = filesystem.NewKDFMemory(importMemoryPercent, filesystem.Memory())
+		}
+		err = k.run(cmd.Context())
+		done := k.results.sum()
 		return errors.Join(done.print(flags), err, done.failed())
 	}
 	return cmd
 }
 
-// imported is what became of keystores.
-type imported struct {
-	Imported   int            `json:"imported"`
-	Duplicates int            `json:"duplicates"`
-	Errors     []failedImport `json:"errors"`
-}
+// errInterrupted is the end of an import that a person stopped.
+var errInterrupted = errors.New("stopped: the same command goes on with the rest")
 
-type failedImport struct {
-	File    string `json:"file"`
-	Message string `json:"message"`
-}
-
-func (i *imported) fail(file, message string) {
-	i.Errors = append(i.Errors, failedImport{file, message})
-}
-
-func (i *imported) print(flags *operatorFlags) error {
-	text, err := json.Marshal(i)
-	if err != nil {
+// run imports the files. The error is that of a request, or errInterrupted; what was imported before stays.
+func (k *keyImport) run(ctx context.Context) error {
+	defer k.bar.end()
+	if err := k.lookUp(ctx); err != nil {
 		return err
 	}
-	return flags.show(text, &imported{}, func(row rows) {
-		for _, e := range i.Errors {
-			row(shown(e.File), "%s", shown(e.Message))
-		}
-		row("imported", "%d", i.Imported)
-		row("stored before", "%d", i.Duplicates)
-		row("failed", "%d", len(i.Errors))
-	})
-}
-
-func (i *imported) failed() error {
-	if len(i.Errors) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d keystores were not imported", len(i.Errors))
-}
-
-// importKeys sends keystores in requests of as many as the signer takes. The error is that of a request; what was imported before stays.
-func (s *operatorSigner) importKeys(cmd *cobra.Command, files []string, passwords *passwordFlags) (*imported, error) {
-	done := &imported{Errors: []failedImport{}}
-	bar := newProgress(cmd.ErrOrStderr(), "importing keys", int64(len(files)))
-	defer bar.end()
-	for batch := range slices.Chunk(files, chamber.MaxKeystores) {
-		if err := s.importBatch(cmd, batch, passwords, done); err != nil {
-			return done, err
-		}
-		bar.add(int64(len(batch)))
-	}
-	return done, nil
-}
-
-func (s *operatorSigner) importBatch(cmd *cobra.Command, files []string, passwords *passwordFlags, done *imported) error {
-	var sent []string
-	var body struct {
-		Keystores []string `json:"keystores"`
-		Passwords []string `json:"passwords"`
-	}
-	for _, file := range files {
-		text, err := readSmall(file)
-		password := ""
-		if err == nil {
-			password, err = passwords.of(file)
-		}
-		if err != nil {
-			done.fail(file, err.Error())
-			continue
-		}
-		sent, body.Keystores, body.Passwords = append(sent, file), append(body.Keystores, string(text)), append(body.Passwords, password)
-	}
-	if len(sent) == 0 {
-		return nil
-	}
-	answer, err := s.post(cmd.Context(), chamber.RouteImport, body)
-	if err != nil {
-		return err
-	}
-	var results chamber.KeyResults
-	if err := json.Unmarshal(answer, &results); err != nil || len(results.Data) != len(sent) {
-		return fmt.Errorf("the signer's answer does not fit the %d keystores that were sent", len(sent))
-	}
-	for i, r := range results.Data {
-		switch r.Status {
-		case chamber.Imported:
-			done.Imported++
-		case chamber.Duplicate:
-			done.Duplicates++
-		default:
-			done.fail(sent[i], r.Message)
+	err := k.send(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+		if k.results.sum().Left > 0 {
+			err = errInterrupted
 		}
 	}
-	return nil
+	return err
 }

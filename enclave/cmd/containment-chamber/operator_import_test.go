@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	keystorev4 "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/chambertest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
+	internal "github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
@@ -76,11 +77,28 @@ func TestOperatorImport(t *testing.T) {
 	first := filepath.Join(dir, "keystore-000.json")
 	s.does([]string{"import-keys", first, "--password", "pass word"}, "imported       1")
 	t.Setenv("KEYSTORE_PASSWORD", "pass word")
-	s.does([]string{"import-keys", first, "--password", "env:KEYSTORE_PASSWORD"}, "stored before  1")
+	s.does([]string{"import-keys", first, "--password", "env:KEYSTORE_PASSWORD"}, "stored before  1; 1 of them do not sign here now, such as "+publicKeysOf(t, dir)[0], "loaded with the next refresh")
+	if err := s.Stored.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.does([]string{"import-keys", first, "--password", "env:KEYSTORE_PASSWORD"}, "stored before  1\n")
 	s.does([]string{"import-keys", dir, "--password-file", password}, "imported       104", "stored before  1", "failed         0")
 	if n := s.storedKeys(); n != chamber.MaxKeystores+5 {
 		t.Errorf("%d keys are stored", n)
 	}
+}
+
+// TestOperatorImportOfFew: a signer whose configuration takes fewer keystores in a request gets fewer.
+func TestOperatorImportOfFew(t *testing.T) {
+	s := startChamberSigner(t, func(_ *internal.Options, o *chamber.Options) { o.Import.MaxItems = 3 })
+	var got chamber.Initialized
+	out := s.does([]string{"init", "--kms-key-arns", chambertest.ARN(1), "--kms-threshold", "1", "--output", "json"})
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ROOT_TOKEN", got.RootToken)
+	dir, password := writeKeystores(t, 40, "p")
+	s.does([]string{"import-keys", dir, "--password-file", password}, "imported       40", "stored before  0", "failed         0")
 }
 
 // TestOperatorImportFailures are told by file, and stop nothing else.
@@ -124,18 +142,22 @@ func TestOperatorImportFailures(t *testing.T) {
 func TestOperatorImportIsStopped(t *testing.T) {
 	s := initializedSigner(t)
 	dir, password := writeKeystores(t, chamber.MaxKeystores+1, "p")
-	inner, requests := s.Handler, atomic.Int64{}
-	s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if requests.Add(1) == 2 {
+	inner := s.Handler
+	s.serve(oneByOne(func(n int, w http.ResponseWriter, r *http.Request) {
+		if n == 2 {
 			if err := s.Chamber.SealChamber(r.Context()); err != nil {
 				t.Error(err)
 			}
 		}
 		inner.ServeHTTP(w, r)
-	}))
-	code, out, errs := s.operator("import-keys", dir, "--password-file", password)
-	if code != exitFailure || !strings.Contains(out, "imported       100") || !strings.Contains(errs, "sealed by an operator, until an operator unseals (status 503)") {
-		t.Errorf("exit code %d, %s %s", code, out, errs)
+	}, inner))
+	code, out, errs := s.operator("import-keys", dir, "--password-file", password, "--retry-for", "0s", "--output", "json")
+	var got imported
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitFailure || !strings.Contains(errs, "sealed by an operator, until an operator unseals (status 503)") {
+		t.Fatalf("exit code %d, %s %s: %v", code, out, errs, err)
+	}
+	if got.Imported == 0 || got.Imported != s.storedKeys() || got.Left != chamber.MaxKeystores+1-got.Imported || len(got.Results) != got.Imported {
+		t.Errorf("%d are stored: %+v", s.storedKeys(), got)
 	}
 }
 

@@ -57,7 +57,7 @@ func newKeyChange(c keyChange) *cobra.Command {
 		if *file == "" {
 			return usageError{errors.New("--pubkeys is needed")}
 		}
-		keys, err := readKeysFile(cmd, "--pubkeys", *file)
+		keys, err := readKeysFile(cmd, *file)
 		if err != nil {
 			return err
 		}
@@ -75,6 +75,9 @@ func newKeyChange(c keyChange) *cobra.Command {
 	return cmd
 }
 
+// keysAtOnce is how many keys a request changes: less than signers take, unless they are set to less.
+const keysAtOnce = 100
+
 // changedKeys is what became of keys.
 type changedKeys struct {
 	Done     int                 `json:"done"`
@@ -82,10 +85,10 @@ type changedKeys struct {
 	Errors   []chamber.KeyResult `json:"errors"`
 }
 
-// changeKeys sends keys in requests of as many as the signer takes. The error is that of a request; what was changed before stays.
+// changeKeys sends keys in requests of a few. The error is that of a request; what was changed before stays.
 func (s *operatorSigner) changeKeys(ctx context.Context, c keyChange, keys []bls.PublicKey) (*changedKeys, error) {
 	all := &changedKeys{NotFound: []string{}, Errors: []chamber.KeyResult{}}
-	for batch := range slices.Chunk(keys, chamber.MaxKeys) {
+	for batch := range slices.Chunk(keys, keysAtOnce) {
 		var body struct {
 			Pubkeys []string `json:"pubkeys"`
 			Status  string   `json:"status,omitempty"`

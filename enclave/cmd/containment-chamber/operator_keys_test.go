@@ -35,7 +35,7 @@ func publicKeysOf(t *testing.T, dir string) (keys []string) {
 
 func TestOperatorChangesKeys(t *testing.T) {
 	s := initializedSigner(t)
-	dir, password := writeKeystores(t, chamber.MaxKeys+5, "p")
+	dir, password := writeKeystores(t, keysAtOnce+5, "p")
 	s.does([]string{"import-keys", dir, "--password-file", password})
 	keys := publicKeysOf(t, dir)
 	file := filepath.Join(t.TempDir(), "keys")
@@ -54,7 +54,7 @@ func TestOperatorChangesKeys(t *testing.T) {
 			t.Errorf("%d keys sign, want %d", got, want)
 		}
 	}
-	signing(chamber.MaxKeys + 5)
+	signing(keysAtOnce + 5)
 	write(keys...)
 	s.does([]string{"deactivate-keys", "--pubkeys", file}, "done        105", "failed      0")
 	signing(0)

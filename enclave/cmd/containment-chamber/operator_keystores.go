@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -56,7 +57,7 @@ func findKeystores(args []string, notes io.Writer) (files []string, err error) {
 type passwordFlags struct {
 	cmd        *cobra.Command
 	text, path *string
-	one        string // of all keystores
+	one        []byte // of all keystores
 	given      bool
 }
 
@@ -78,47 +79,48 @@ func (f *passwordFlags) read() error {
 		if err != nil {
 			return usageError{fmt.Errorf("--password-file: %w", err)}
 		}
-		f.one, f.given = string(text), true
+		f.one, f.given = text, true
 	case *f.text != "":
-		f.one, f.given = *f.text, true
-		if name, ok := strings.CutPrefix(*f.text, "env:"); ok {
-			if f.one, ok = os.LookupEnv(name); !ok {
+		text := *f.text
+		if name, ok := strings.CutPrefix(text, "env:"); ok {
+			if text, ok = os.LookupEnv(name); !ok {
 				return usageError{fmt.Errorf("--password: environment variable %s is not set", name)}
 			}
 		}
+		f.one, f.given = []byte(text), true
 	}
 	return refuseEmpty(f.cmd.Flags(), "password", "password-file")
 }
 
-// of is the password of a keystore. EIP-2335 leaves the newline at a file's end out, as all control characters.
-func (f *passwordFlags) of(keystore string) (string, error) {
+// of is the password of a keystore, for the caller to clear. EIP-2335 leaves the newline at a file's end out, as all control characters.
+func (f *passwordFlags) of(keystore string) ([]byte, error) {
 	if f.given {
-		return f.one, nil
+		return bytes.Clone(f.one), nil
 	}
 	name := strings.TrimSuffix(keystore, filepath.Ext(keystore))
 	for _, suffix := range []string{".password", ".txt"} {
 		text, err := readSmall(name + suffix)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return string(text), err
+			return text, err
 		}
 	}
-	return "", fmt.Errorf("there is no password: neither %s.password nor %[1]s.txt, and no --password-file", filepath.Base(name))
+	return nil, fmt.Errorf("there is no password: neither %s.password nor %[1]s.txt, and no --password-file", filepath.Base(name))
 }
 
-// readKeysFile reads public keys from the file that a flag names. One that names none is an error: without keys all are meant.
-func readKeysFile(cmd *cobra.Command, flag, path string) ([]bls.PublicKey, error) {
+// readKeysFile reads public keys from the file that --pubkeys names. One that names none is an error: without keys all are meant.
+func readKeysFile(cmd *cobra.Command, path string) ([]bls.PublicKey, error) {
 	r := cmd.InOrStdin()
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
+			return nil, usageError{fmt.Errorf("--pubkeys: %w", err)}
 		}
 		defer file.Close() //nolint:errcheck // it was only read
 		r = file
 	}
 	var keys keySet
 	if err := keys.addLines(r); err != nil {
-		return nil, usageError{fmt.Errorf("%s %s: %w", flag, path, err)}
+		return nil, usageError{fmt.Errorf("--pubkeys %s: %w", path, err)}
 	}
 	return keys.list, nil
 }

@@ -115,7 +115,7 @@ func (f *compareFlags) run(cmd *cobra.Command) error {
 	var named []bls.PublicKey
 	if *f.pubkeys != "" {
 		var err error
-		if named, err = readKeysFile(cmd, "--pubkeys", *f.pubkeys); err != nil {
+		if named, err = readKeysFile(cmd, *f.pubkeys); err != nil {
 			return err
 		}
 	}

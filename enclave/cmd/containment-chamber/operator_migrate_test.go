@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,9 @@ func compare(t *testing.T, signer, old string, args ...string) (code int, stdout
 	all := []string{"operator", "migrate", "compare", "--signer-url", signer, "--allow-plaintext-signer"}
 	if old != "" {
 		all = append(all, "--old", old, "--allow-plaintext-old")
+	}
+	if !slices.Contains(args, "--network") && !slices.Contains(args, "--genesis-validators-root") && strings.HasPrefix(signer, "http://127") { // whose status needs a token
+		all = append(all, "--network", "hoodi")
 	}
 	return command(t, append(all, args...)...)
 }

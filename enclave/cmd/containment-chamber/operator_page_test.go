@@ -12,6 +12,13 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 )
 
+const (
+	// ageRecipient is the one of the specification of age.
+	ageRecipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
+	// exampleKey is the public key of the pages.
+	exampleKey = "0x93247f2209abcacf57b75a51dafae777f9dd38bc7053d1af526f220a7489a6d3a2753e5f3e8b1cfe39b56f43611df74a"
+)
+
 // pageCommands are the commands of a page, of one line each.
 func pageCommands(t *testing.T, page string) (commands []string) {
 	t.Helper()
@@ -41,13 +48,14 @@ func TestOperatorPage(t *testing.T) {
 	next := configFile(t, configNoop)
 	names := map[string]string{
 		"keystores/": keystores, "password.txt": password, "next.yaml": next, "old.yaml": next,
+		"new-keys/": filepath.Join(t.TempDir(), "new"), "support.tar.gz": filepath.Join(t.TempDir(), "support"),
 		"keys.txt": filepath.Join(t.TempDir(), "keys"), "chamber.backup": filepath.Join(t.TempDir(), "backup"),
 	}
 	if err := os.WriteFile(names["keys.txt"], []byte(publicKeysOf(t, keystores)[0]+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	arn := regexp.MustCompile(`arn:aws:kms:[^,]*:key/(\d)`)
-	s, used := startChamberSigner(t, nil), map[string]bool{}
+	s, used := startInWorld(t, &chambertest.World{Recipients: []string{ageRecipient}}, nil), map[string]bool{}
 	for _, line := range pageCommands(t, page) {
 		var args []string
 		for _, arg := range strings.Fields(line)[1:] {
@@ -76,6 +84,9 @@ func TestOperatorPage(t *testing.T) {
 		if code != exitOK {
 			t.Fatalf("%s\nexit code %d, %s%s", line, code, out, errs)
 		}
+		if verb == "generate-keys" {
+			names[exampleKey], _, _ = strings.Cut(readText(t, written(t, names["new-keys/"], "public_keys-*.txt")[0]), " ")
+		}
 		if verb == "init" {
 			_, token, _ := strings.Cut(out, chamber.RootTokenPrefix)
 			token, _, _ = strings.Cut(token, "\n")
@@ -92,7 +103,7 @@ func TestOperatorPage(t *testing.T) {
 			t.Errorf("the page does not show rotate %s", cmd.Name())
 		}
 	}
-	if status := s.Chamber.Status(); status.State != chamber.Unsealed || s.storedKeys() != 1 {
+	if status := s.Chamber.Status(); status.State != chamber.Unsealed || s.storedKeys() != 2 { // one imported, one made
 		t.Errorf("restored: %v, %d keys", status.State, s.storedKeys())
 	}
 	if lines := strings.Count(page, "\n"); lines > 150 {

@@ -114,7 +114,7 @@ func pubkeyFlags(cmd *cobra.Command) func([]string) (any, error) {
 		if !cmd.Flags().Changed("pubkeys") {
 			return nil, nil //nolint:nilnil // no body is all keys
 		}
-		keys, err := readKeysFile(cmd, "--pubkeys", *file)
+		keys, err := readKeysFile(cmd, *file)
 		if err != nil {
 			return nil, err
 		}

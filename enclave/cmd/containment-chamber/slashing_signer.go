@@ -20,8 +20,12 @@ const (
 )
 
 // dialSigner makes a client of the signer with a URL, and says on standard error which one it is. To end releases its connections.
-func dialSigner(cmd *cobra.Command, text string, flags *attestedFlags) (client *admin.Client, end func(), err error) {
+func dialSigner(cmd *cobra.Command, text string, flags *attestedFlags, secret tokenFlags) (client *admin.Client, end func(), err error) {
 	base, err := parseSignerURL("--signer-url", text)
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := secret.read(base)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,7 +47,7 @@ func dialSigner(cmd *cobra.Command, text string, flags *attestedFlags) (client *
 		warn(cmd, []string{"http to another machine: whoever stands between can change what is asked and what is answered"})
 	}
 	return admin.NewClient(base, &http.Client{
-		Transport:     transport,
+		Transport:     withToken(transport, token),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}), transport.Close, nil
 }

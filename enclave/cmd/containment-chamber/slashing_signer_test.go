@@ -17,6 +17,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	routes "github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/slashing"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
@@ -40,7 +41,18 @@ func signerRoutes(t *testing.T) http.Handler {
 	}
 	mux := http.NewServeMux()
 	routes.New(admin.New(store, network, "sqlite"), zap.NewNop()).Register(mux)
-	return api.Routes(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := authtest.Anonymous()
+		if r.Header.Get("Authorization") == "Bearer "+authtest.ManagementToken {
+			caller = authtest.Management()
+		}
+		api.Routes(mux).ServeHTTP(w, api.WithCaller(r, caller))
+	})
+}
+
+// withOperator adds the token of an operator to a command's flags.
+func withOperator(args ...string) []string {
+	return append(args, "--auth-token", authtest.ManagementToken, "--allow-plaintext-signer")
 }
 
 // TestSlashingThroughASigner: every verb prints through a signer what it prints of a store.
@@ -85,7 +97,7 @@ func TestSlashingThroughASigner(t *testing.T) {
 			slashingRun(t, 0, "", "migrate", "-c", config)
 		}
 		want := slashingRun(t, 0, "", append(words, "-c", config)...)
-		got := slashingRun(t, 0, "", append(words, "--signer-url", server.URL)...)
+		got := slashingRun(t, 0, "", withOperator(append(words, "--signer-url", server.URL)...)...)
 		if withoutID(got) != withoutID(want) || want == "" {
 			t.Errorf("%s: through the signer\n%s, of the store\n%s", args, got, want)
 		}
@@ -125,6 +137,7 @@ func TestSlashingSignerRefuses(t *testing.T) {
 		{1, "the signer does not serve these routes", plain.URL, "status"},
 		{1, "no answer of the signer: dial tcp", gone.URL, "status"},
 		{1, "export: no answer of the signer: dial tcp", gone.URL, "export"},
+		{1, "a token is needed", server.URL, "status"},
 		{2, "migrate goes without --signer-url: a signer brings the schema to its own release", server.URL, "migrate"},
 		{2, "--signer-url goes without --config: the signer has its own configuration", server.URL, "status -c x.yaml"},
 		{2, "--signer-url goes without --network", server.URL, "export --network hoodi"},
@@ -136,13 +149,17 @@ func TestSlashingSignerRefuses(t *testing.T) {
 		{1, "--signer-ca: open none.pem", "https://127.0.0.1:1", "status --signer-ca none.pem"},
 		{2, "bad.json has no certificate in PEM", "https://127.0.0.1:1", "status --signer-ca " + bad},
 	} {
+		words := append(strings.Fields("slashing "+test.args), "--signer-url", test.url)
+		if test.code == 1 && test.url == server.URL && !strings.Contains(test.words, "token") {
+			words = withOperator(words...)
+		}
 		var out, errs strings.Builder
-		code := run(t.Context(), append(strings.Fields("slashing "+test.args), "--signer-url", test.url), &out, &errs)
+		code := run(t.Context(), words, &out, &errs)
 		if code != test.code || !strings.Contains(errs.String(), test.words) || out.Len() > 0 {
 			t.Errorf("%s of %s: exit code %d, said %q and %q; want %d and %q", test.args, test.url, code, out.String(), errs.String(), test.code, test.words)
 		}
 	}
-	if exported := slashingRun(t, 0, "", "export", "--signer-url", server.URL); strings.Contains(exported, "pubkey") {
+	if exported := slashingRun(t, 0, "", withOperator("export", "--signer-url", server.URL)...); strings.Contains(exported, "pubkey") {
 		t.Errorf("something was imported: %s", exported)
 	}
 }
@@ -159,8 +176,8 @@ func TestSlashingSignerTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	slashingRun(t, 1, "no answer of the signer: tls: failed to verify certificate", "status", "--signer-url", server.URL)
-	slashingRun(t, 0, "", "import", file, "--signer-url", server.URL, "--signer-ca", ca)
-	if out := slashingRun(t, 0, "", "status", "--signer-url", server.URL, "--signer-ca", ca); !strings.Contains(out, "attestations             2,") {
+	slashingRun(t, 0, "", withOperator("import", file, "--signer-url", server.URL, "--signer-ca", ca)...)
+	if out := slashingRun(t, 0, "", withOperator("status", "--signer-url", server.URL, "--signer-ca", ca)...); !strings.Contains(out, "attestations             2,") {
 		t.Error(out)
 	}
 }

@@ -18,6 +18,7 @@ type targetFlags struct {
 	configured []string // the flags of the configuration
 	url        *string
 	trust      *attestedFlags
+	token      tokenFlags
 }
 
 // target is where a command works: a store, or a running signer.
@@ -32,14 +33,18 @@ func newTargetFlags(cmd *cobra.Command) *targetFlags {
 	t := &targetFlags{load: loader(cmd)}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { t.configured = append(t.configured, f.Name) })
 	t.url = cmd.Flags().String("signer-url", "", "`URL` of a running signer to work through, in place of -c")
-	t.trust = newAttestedFlags(cmd.Flags())
+	t.trust, t.token = newAttestedFlags(cmd.Flags()), newTokenFlags(cmd)
 	return t
 }
 
 // find says on standard error where the command works, before it does anything there.
 func (f *targetFlags) find(cmd *cobra.Command) (target, error) {
 	if !cmd.Flags().Changed("signer-url") {
-		if given := f.trust.given(); len(given) > 0 {
+		given := f.trust.given()
+		if cmd.Flags().Changed(flagAuthToken) {
+			given = append(given, "--"+flagAuthToken)
+		}
+		if len(given) > 0 {
 			return target{}, usageError{fmt.Errorf("%s goes with --signer-url", given[0])}
 		}
 		cfg, err := f.load()
@@ -54,7 +59,7 @@ func (f *targetFlags) find(cmd *cobra.Command) (target, error) {
 			return target{}, usageError{fmt.Errorf("--signer-url goes without --%s: the signer has its own configuration", name)}
 		}
 	}
-	client, end, err := dialSigner(cmd, *f.url, f.trust)
+	client, end, err := dialSigner(cmd, *f.url, f.trust, f.token)
 	return target{client: client, end: end}, err
 }
 

@@ -33,7 +33,7 @@ func (s *story) startUninitialized(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.t.Note("status: %s; %d keys; KMS: %s", status.Seal.Status, status.Keys.Total, status.Seal.KMS)
+	s.t.Note("status: %s", status.Seal.Status)
 	s.t.Note("the database's password came out of KMS for PCR0 %s…, the role's credentials by the parent", s.image.pcr0[:16])
 	if s.keys, err = s.world.makeKeystores(); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (s *story) initialize(ctx context.Context) error {
 	if err := s.operator(ctx, &done, args...); err != nil {
 		return err
 	}
-	s.tokens.root = done.RootToken
+	s.tokens.root, s.split.client.OperatorToken = done.RootToken, done.RootToken
 	s.t.Note("chamber %s is %s; the root token is shown once", done.ChamberID, done.Status)
 	if done.Status != unsealed || done.ChamberID == "" || done.RootToken == "" {
 		return fmt.Errorf("init: %+v", done.Done)

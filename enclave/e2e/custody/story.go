@@ -88,7 +88,9 @@ func (s *story) begin(i image, c configured) error {
 		return err
 	}
 	var err error
-	s.split, err = s.world.startSplit(i, c)
+	if s.split, err = s.world.startSplit(i, c); err == nil {
+		s.split.client.OperatorToken = s.tokens.root
+	}
 	return err
 }
 

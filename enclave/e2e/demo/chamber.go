@@ -26,6 +26,9 @@ func (w *world) rootTokenFile() string { return filepath.Join(w.chamber, "root-t
 // showChamber makes a master key and stores a key under it, which a run that finds both tells.
 func showChamber(ctx context.Context, c *rig.Client, w *world, t *rig.Transcript) error {
 	t.Title("Ask for its chamber, which has the master key that stored keys are encrypted under")
+	if err := w.knowOperator(c); err != nil {
+		return err
+	}
 	var status operator.Status
 	err := rig.Await(ctx, "a chamber that is uninitialized or unsealed", func() (done bool, err error) {
 		if status, err = c.Status(ctx); err != nil {
@@ -36,14 +39,27 @@ func showChamber(ctx context.Context, c *rig.Client, w *world, t *rig.Transcript
 	if err != nil {
 		return err
 	}
-	t.Note("%s; %s", status.Seal.Status, status.Seal.KMS)
+	t.Note("%s, which everybody is told; the rest of the status needs a token", status.Seal.Status)
 
 	t.Title("operator init: a master key in three shares, each sealed by a KMS key of another account; any two give it back")
 	if err := initialize(ctx, status, w.operator(c, t), w, t); err != nil {
 		return err
 	}
+	if err := w.knowOperator(c); err != nil {
+		return err
+	}
 	t.Title("operator import-keys: a key of its own, stored in the chamber")
 	return importKeys(ctx, w.operator(c, t), w, t)
+}
+
+// knowOperator gives a client the root token, if there is one yet.
+func (w *world) knowOperator(c *rig.Client) error {
+	text, err := os.ReadFile(w.rootTokenFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	c.OperatorToken = string(text)
+	return err
 }
 
 // operate runs a verb and shows it.
@@ -123,7 +139,7 @@ func showStoredKey(ctx context.Context, c *rig.Client, key string, t *rig.Transc
 // showRestart wants the same of the stored key after a start that nobody helped.
 func showRestart(ctx context.Context, c *rig.Client, w *world, key string, vote map[string]any, before string, t *rig.Transcript) error {
 	began := t.Since()
-	if err := rig.AwaitReady(ctx, w.healthURL()); err != nil {
+	if err := errors.Join(rig.AwaitReady(ctx, w.healthURL()), w.knowOperator(c)); err != nil {
 		return err
 	}
 	status, err := c.Status(ctx)

@@ -22,6 +22,7 @@ func signerChecks() []check {
 		{"a client of attested TLS finds PCR0, 1, 2, 3, 8 and 16 as measured, through the parent", (*story).meets},
 		{"operator init: a master key, whose shares KMS opens for this image", (*story).initialize},
 		{"operator import-keys: a key, stored under the master key", (*story).importKey},
+		{"operator policy and token: a vote without a token is refused with 401, and a client gets one", (*story).allow},
 		{"a vote is signed, and the signature verifies", (*story).signs},
 		{"another vote for the same epoch is refused with 412", (*story).refusesAnother},
 		{"an enclave that was cut off boots anew, unseals by itself, and signs the same vote", (*story).again},
@@ -104,12 +105,33 @@ func (s *story) initialize(ctx context.Context) error {
 	if err := s.operator(ctx, &done, "init", "--kms-threshold", "2", "--kms-key-arns", strings.Join(rig.ShareKeys(), ",")); err != nil {
 		return err
 	}
-	s.tokens.root = done.RootToken
+	s.tokens.root, s.client.OperatorToken = done.RootToken, done.RootToken
 	if done.Status != "unsealed" || done.ChamberID == "" {
 		return fmt.Errorf("init: %+v", done.Done)
 	}
 	s.note("chamber %s", done.ChamberID)
 	return nil
+}
+
+// allow makes the policy and the token of a validator client, without which an enclave signs nothing.
+func (s *story) allow(ctx context.Context) error {
+	if _, err := s.client.Sign(ctx, s.key, rig.Vote(1, 2)); !unauthenticated(err) {
+		return fmt.Errorf("a vote without a token: want 401: %w", errors.Join(err))
+	}
+	if err := s.operator(ctx, nil, "policy", "create", "validators", "--scopes", "sign"); err != nil {
+		return err
+	}
+	var made routes.ClientToken
+	if err := s.operator(ctx, &made, "token", "create", "client", "--policies", "validators"); err != nil {
+		return err
+	}
+	s.client.Token = made.Secret
+	return nil
+}
+
+func unauthenticated(err error) bool {
+	refusal, ok := errors.AsType[*rig.Refused](err)
+	return ok && refusal.Status == http.StatusUnauthorized
 }
 
 func (s *story) importKey(ctx context.Context) (err error) {

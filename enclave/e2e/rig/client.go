@@ -20,6 +20,8 @@ import (
 // Client talks to one signer on this machine over attested TLS.
 type Client struct {
 	URL string
+	// Token is sent with requests for duties, and OperatorToken with those for the status; "" sends none.
+	Token, OperatorToken string
 
 	http *http.Client
 	mu   sync.Mutex // held while peer is set or read
@@ -68,6 +70,10 @@ func (c *Client) Handshake(ctx context.Context) (atls.Peer, error) {
 
 // Send sends a request, with a body unless it is nil, and returns status and body of the answer.
 func (c *Client) Send(ctx context.Context, method, path string, body any) (int, []byte, error) {
+	return c.send(ctx, c.Token, method, path, body)
+}
+
+func (c *Client) send(ctx context.Context, token, method, path string, body any) (int, []byte, error) {
 	var text io.Reader = http.NoBody
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -84,6 +90,9 @@ func (c *Client) Send(ctx context.Context, method, path string, body any) (int, 
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	return answerOf(c.http, req)
 }
 
@@ -112,7 +121,7 @@ func Get(ctx context.Context, url string) (int, []byte, error) {
 // Status is what the signer says of itself.
 func (c *Client) Status(ctx context.Context) (operator.Status, error) {
 	var s operator.Status
-	code, body, err := c.Send(ctx, http.MethodGet, operator.RouteStatus, nil)
+	code, body, err := c.send(ctx, c.OperatorToken, http.MethodGet, operator.RouteStatus, nil)
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("%s: status %d: %s", operator.RouteStatus, code, body)
 	}

@@ -164,6 +164,7 @@ func (s *site) initialize(t *testing.T) (keys []string) {
 			t.Fatal(err)
 		}
 		await(t, "the keys on replica "+r.name, func() (bool, error) {
+			c.OperatorToken = s.operator.RootToken
 			status, err := c.Status(t.Context())
 			return err == nil && status.Keys.Total == keyCount, err
 		})

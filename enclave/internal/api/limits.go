@@ -29,7 +29,7 @@ const DefaultRequests = 8192
 // Limits bound what all listeners of a process take in together. Nobody waits for a place: who finds none is answered 503 at
 // once. They are safe for concurrent use.
 type Limits struct {
-	requests, lists, operators, attestation, healthcheck, readyz, metrics places
+	requests, lists, operators, keys, attestation, healthcheck, readyz, metrics places
 
 	memory places // bytes of bodies above freeBody
 
@@ -39,6 +39,9 @@ type Limits struct {
 	connections connectionMetrics
 	most        func() int  // connections of one listener
 	draining    func() bool // says whether clients are to leave
+
+	who     atomic.Pointer[identification] // nil has all callers be nobody
+	atoning atomic.Int64
 }
 
 // NewLimits makes the limits, and registers containment_http_… with r. requests is how many requests other than GET may be
@@ -54,6 +57,7 @@ func NewLimits(requests int, r prometheus.Registerer) (*Limits, error) {
 	l.requests.init(requests, l.shed, "requests")
 	l.lists.init(maxLists, l.shed, "lists")
 	l.operators.init(maxOperators, l.shed, "operators")
+	l.keys.init(maxKeyRequests, l.shed, "chamber_keys")
 	l.attestation.init(maxAttestations, l.shed, "attestation")
 	l.healthcheck.init(maxProbes, l.shed, "healthcheck")
 	l.readyz.init(maxProbes, l.shed, "readyz")

@@ -16,32 +16,46 @@ const operatorPrefix = "/api/v1/slashing/"
 // operatorPaths are those to the chamber that are alike, or wait for KMS. What stops every signature (seal, freeze) is not among them: it
 // never waits for one of their places.
 var operatorPaths = []string{ //nolint:gochecknoglobals // constant; Go has no constant lists
-	"/api/v1/chamber/keys", "/api/v1/chamber/keys/import", "/api/v1/chamber/operator/init", "/api/v1/chamber/operator/rotate/kms", "/api/v1/chamber/operator/rotate/master-key",
+	"/api/v1/chamber/operator/init", "/api/v1/chamber/operator/rotate/kms", "/api/v1/chamber/operator/rotate/master-key",
 	"/api/v1/chamber/operator/backup", "/api/v1/chamber/operator/restore",
 }
+
+// keysPath is where the requests to stored keys are, and below. They take long too, and each kind has a bound of its own besides
+// (chamber.keys in the configuration).
+const keysPath = "/api/v1/chamber/keys"
 
 // filePaths are those whose bodies are files; other bodies come within readTimeout.
 var filePaths = []string{operatorPrefix + "import", "/api/v1/chamber/operator/restore"} //nolint:gochecknoglobals // as above
 
 const (
 	maxOperators    = 4         // requests at once
+	maxKeyRequests  = 256       // the same to stored keys
 	operatorTimeout = time.Hour // of a request; its context ends then
 	operatorPause   = 30 * time.Second
 	importPerMiB    = 4 * time.Second // 2 Mbit/s, beside one operatorPause: slower than this no file holds its place
 )
 
 func fromOperator(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, operatorPrefix) || slices.Contains(operatorPaths, r.URL.Path)
+	return strings.HasPrefix(r.URL.Path, operatorPrefix) || slices.Contains(operatorPaths, r.URL.Path) || toKeys(r)
+}
+
+func toKeys(r *http.Request) bool {
+	rest, ok := strings.CutPrefix(r.URL.Path, keysPath)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // serveOperator gives a request the connection itself. It holds its place, and its connection counts as being served, from its headers
 // to the end of its answer: there are few.
 func (l *Limits) serveOperator(w http.ResponseWriter, r *http.Request, h http.Handler, c *conn) {
-	if !l.operators.take(1) {
+	p := &l.operators
+	if toKeys(r) {
+		p = &l.keys
+	}
+	if !p.take(1) {
 		shed(w)
 		return
 	}
-	defer l.operators.leave(1)
+	defer p.leave(1)
 	c.begin()
 	defer c.end()
 	s := &stream{ResponseWriter: w, control: http.NewResponseController(w)}

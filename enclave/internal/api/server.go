@@ -50,7 +50,7 @@ func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls
 		l = tls.NewListener(l, tlsConfig)
 	}
 	return &Server{name: name, l: l, door: door, drain: drain, http: &http.Server{
-		Handler:           guarded(limits.bidFarewell(limits.bound(handler)), log),
+		Handler:           guarded(limits.bidFarewell(limits.Identified(limits.bound(handler))), log),
 		ConnContext:       remember,
 		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: readTimeout,

@@ -46,8 +46,10 @@ func startAlone(t *testing.T, extra string, environ ...string) *alone {
 		t.Fatal(err)
 	}
 	a.write("keys/first.yaml", descriptorOf(secretKey))
+	a.write("policies.yaml", "tokens: [{name: operator, management: true, secret: 'sha256:23ad0df142455e253b23389659eb1a14ddc1d61f6bf6b7e432b8fefe22a37d19'}]\n")
+	a.token = "an-operator-of-the-tests"
 	a.write("config.yaml", strings.ReplaceAll(`{network: hoodi, server: {listen_port: 0}, metrics: {listen_address: 127.0.0.1, listen_port: 0}, log: {level: debug},
-key_sources: {filesystem: {paths: [DIR/keys]}}, anti_slashing: {backend: sqlite, sqlite: {path: DIR/s.sqlite}}`+extra+"}", "DIR", a.dir))
+key_sources: {filesystem: {paths: [DIR/keys]}}, auth: {policy_file: DIR/policies.yaml}, anti_slashing: {backend: sqlite, sqlite: {path: DIR/s.sqlite}}`+extra+"}", "DIR", a.dir))
 	cfg, err := config.Load(config.Sources{Path: filepath.Join(a.dir, "config.yaml"), Environ: environ})
 	if err != nil {
 		t.Fatal(err)

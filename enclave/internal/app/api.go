@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/eth2"
@@ -15,7 +17,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/reload"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/wellknown"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/signing"
@@ -47,7 +49,7 @@ func (s *signer) newDuties() (*eth2.API, error) {
 	}
 	s.house.onStop("signing", func() error { s.signing.Stop(); return nil })
 	deps := eth2.Deps{
-		Network: network, Policies: auth.Open(), Signer: s.signing, Keys: s.keys.store,
+		Network: network, Signer: s.signing, Keys: s.keys.store,
 		Canaries: canaries, Log: s.log.Named("eth2"), Registry: s.registry,
 	}
 	if s.ledger != nil {
@@ -79,11 +81,17 @@ func (s *signer) openListeners(context.Context) error {
 	if err := s.serveSlashing(mux); err != nil {
 		return err
 	}
-	s.serveChamber(mux)
+	if err := s.serveChamber(mux); err != nil {
+		return err
+	}
+	if err := s.serveKeyManager(mux); err != nil {
+		return err
+	}
+	s.serveDiagnostics(mux)
 	s.health.Register(mux)
 	operator.New(s.operatorOptions()).Register(mux)
 	openapi.Register(mux)
-	clear := newRoutes() // what an enclave serves in clear
+	clear := newRoutes() // what is served in clear beside TLS
 	s.health.Register(clear)
 	if err := s.serveProofs(mux, clear); err != nil {
 		return err
@@ -97,17 +105,35 @@ func (s *signer) openListeners(context.Context) error {
 		if s.cfg.TLS.ProxyProtocol {
 			l = api.Introduced(l)
 		}
-		if _, err := s.serve("tls", l, mux.handler(), s.certs.ServerConfig(), s.cfg.Server.DrainTimeout); err != nil {
+		if _, err := s.serve("tls", l, mux.handler(), s.secured(), s.cfg.Server.DrainTimeout); err != nil {
 			return err
 		}
 	}
-	if s.options.Platform.TEE != nil {
-		s.main.open(clear.handler())
-	} else { // it started first, to be probed, but it carries requests too: those end before signing does
-		s.main.open(mux.handler()) // last: nothing is signed by a start that fails
-		s.house.onStop("main listener", s.stopMain)
-	}
+	s.serveMain(mux, clear)
 	return nil
+}
+
+// serveMain opens the main listener, which has no TLS. It started first, to be probed; if it carries requests too, those end before signing
+// does.
+func (s *signer) serveMain(all, clear *routes) {
+	health, why := s.cfg.PlainHealth()
+	if health {
+		s.log.Info("the main listener, which has no TLS, serves health alone", zap.String("because", why))
+		s.main.open(clear.handler())
+		return
+	}
+	s.log.Info("the main listener, which has no TLS, serves the whole API", zap.String("because", why))
+	s.main.open(all.handler()) // last: nothing is signed by a start that fails
+	s.house.onStop("main listener", s.stopMain)
+}
+
+// secured is the TLS of the API's listener. A client's certificate is asked for and never demanded: policies say whose it is.
+func (s *signer) secured() *tls.Config {
+	c := s.certs.ServerConfig()
+	if s.cfg.Auth.ClientCertificates {
+		c.ClientAuth = tls.RequestClientCert
+	}
+	return c
 }
 
 // operatorOptions are what an operator is told of the process.

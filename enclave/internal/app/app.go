@@ -16,6 +16,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/certs"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
@@ -78,6 +79,7 @@ type signer struct {
 	ledger      slashing.Ledger  // nil with noop, which keeps nothing
 	guard       *slashing.Guard
 	keys        *keys
+	policies    *auth.Policies
 	signing     *signing.Signer
 	certs       certificates    // nil without TLS
 	attested    *certs.Attested // the same if they are attested, else nil

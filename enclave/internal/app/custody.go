@@ -15,7 +15,6 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/intake"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/stored"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
@@ -134,7 +133,7 @@ func (s *signer) openStored(ctx context.Context) error {
 	}
 	key, backend := "key_sources.database", s.cfg.SignerState.Backend
 	o := stored.Options{
-		Sealer: s.chamber, Keystore: s.keys.store, Closed: chamber.Closed, Readers: 1, RefreshInterval: sources.Database.RefreshInterval,
+		Sealer: s.chamber, Keystore: s.keys.store, Closed: chamber.Closed, Overhead: chamber.Overhead, Readers: 1, RefreshInterval: sources.Database.RefreshInterval,
 		Log: s.log.Named("keystore"), Failures: s.keys.failures.WithLabelValues(keystore.Stored.String()), Registry: s.registry,
 	}
 	filter := sources.Database.StatusFilter
@@ -260,17 +259,20 @@ func (s *signer) chamberCheck() health.Check {
 }
 
 // serveChamber adds the operators' routes to the chamber, if there is one.
-func (s *signer) serveChamber(mux api.Router) {
+func (s *signer) serveChamber(mux api.Router) error {
 	if s.chamber == nil {
-		return
+		return nil
 	}
 	o := operators.Options{
-		Chamber: s.chamber, KMSKeyARNs: s.cfg.Chamber.KMSKeyARNs, KMSThreshold: s.cfg.Chamber.KMSThreshold,
+		Chamber: s.chamber, Policies: s.policies, KMSKeyARNs: s.cfg.Chamber.KMSKeyARNs, KMSThreshold: s.cfg.Chamber.KMSThreshold,
 		SlashingStore: s.slashingStore, Log: s.log.Named("chamber"),
 	}
 	if s.stored != nil {
 		o.Reencrypt, o.Sections = s.stored.Reencrypt, []chamber.Section{operators.StoredKeys(s.stored)}
-		o.Importer, o.Changer = intake.New(s.stored, s.keys.memory), s.stored
+		if err := s.keyCalls(&o); err != nil {
+			return err
+		}
 	}
 	operators.New(o).Register(mux)
+	return nil
 }

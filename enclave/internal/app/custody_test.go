@@ -90,8 +90,9 @@ func (a *alone) initialize() {
 // order makes an operator's call.
 func (a *alone) order(token, path, body string) (int, string) {
 	a.t.Helper()
+	before := a.token
 	a.token = token
-	defer func() { a.token = "" }()
+	defer func() { a.token = before }()
 	status, _, text := a.ask(http.MethodPost, a.main+path, "", body)
 	return status, text
 }

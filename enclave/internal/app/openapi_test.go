@@ -27,12 +27,41 @@ type described struct {
 	schemas  schemas
 }
 
-func startDescribed(t *testing.T) *described {
+// startDescribed starts a signer that has every call but those of attested TLS. environ is more of its configuration.
+func startDescribed(t *testing.T, environ ...string) *described {
 	t.Helper()
-	document := decodeYAML(t, openapi.Text())
-	d := &described{alone: startAlone(t, ", http: {experimental: {batch_sign: true}}"+startVault(t).configuration(), "CONTAINMENT_ANTI_SLASHING__API=true", "CONTAINMENT_KEY_SOURCES__DATABASE__ENABLED=true"), document: document}
+	environ = append(environ, "CONTAINMENT_HTTP__EXPERIMENTAL__BATCH_SIGN=true", "CONTAINMENT_ANTI_SLASHING__API=true", "CONTAINMENT_KEY_SOURCES__DATABASE__ENABLED=true", "CONTAINMENT_CHAMBER__KEYS__GENERATE__ENABLED=true")
+	return newDescribed(startAlone(t, startVault(t).configuration(), environ...))
+}
+
+func newDescribed(a *alone) *described {
+	a.t.Helper()
+	a.token = "" // each test says who asks
+	d := &described{alone: a, document: decodeYAML(a.t, openapi.Text())}
 	d.schemas = schemas{d.at("components", "schemas")}
 	return d
+}
+
+// as is the signer, asked with a token.
+func (d *described) as(token string) *described {
+	with := *d.alone
+	with.token = token
+	return &described{alone: &with, document: d.document, schemas: d.schemas}
+}
+
+// client makes a client token with one policy of these rules, in JSON.
+func (d *described) client(name, rules string) string {
+	d.t.Helper()
+	manager := d.as(d.root)
+	status, _, body := manager.ask(http.MethodPut, d.main+"/api/v1/chamber/auth/policies/"+name, "", `{"rules":`+rules+`}`)
+	if status != http.StatusOK {
+		d.t.Fatalf("policy %s: %d %s", name, status, body)
+	}
+	status, _, body = manager.ask(http.MethodPost, d.main+"/api/v1/chamber/auth/tokens", "", `{"name":"`+name+`","policies":["`+name+`"]}`)
+	if status != http.StatusOK {
+		d.t.Fatalf("token %s: %d %s", name, status, body)
+	}
+	return decodeJSON(d.t, body).(map[string]any)["token"].(string)
 }
 
 // at is an object in the document.
@@ -53,12 +82,14 @@ func find(t *testing.T, in map[string]any, path ...string) map[string]any {
 	return in
 }
 
-// operations calls f for all operations but those that only attested TLS has; url is where the signer has it, with the loaded key in the path.
+// operations calls f for all operations but those that only attested TLS has; url is where the signer has it, with the loaded key in the path,
+// or a policy and a token that there are not.
 func (d *described) operations(f func(method, pattern, url string, operation map[string]any)) {
 	d.t.Helper()
 	for path, item := range d.at("paths") {
 		for name, operation := range item.(map[string]any) {
-			if name == "servers" || item.(map[string]any)[name].(map[string]any)["x-attested"] == true {
+			operation, ok := operation.(map[string]any)
+			if !ok || name == "servers" || operation["x-attested"] == true { // what is no object are the path's parameters
 				continue
 			}
 			url := d.main
@@ -66,7 +97,7 @@ func (d *described) operations(f func(method, pattern, url string, operation map
 				url = d.meters
 			}
 			method := strings.ToUpper(name)
-			f(method, method+" "+path, url+strings.ReplaceAll(path, "{identifier}", publicKey), operation.(map[string]any))
+			f(method, method+" "+path, url+strings.NewReplacer("{identifier}", publicKey, "{name}", "absent", "{id}", "0123456789abcdef").Replace(path), operation)
 		}
 	}
 }
@@ -87,7 +118,11 @@ func (d *described) conforms(operation map[string]any, status int, header http.H
 	if media == "application/json" {
 		value = decodeJSON(d.t, body)
 	}
-	if err := d.schemas.check(find(d.t, content, "schema"), value, operation["operationId"].(string)); err != nil {
+	schema, ok := content["schema"].(map[string]any)
+	if !ok { // a file of another form
+		return
+	}
+	if err := d.schemas.check(schema, value, operation["operationId"].(string)); err != nil {
 		d.t.Errorf("the answer %d %.200s is not as described: %v", status, body, err)
 	}
 }
@@ -123,11 +158,20 @@ func TestTheDescriptionHasEveryRoute(t *testing.T) {
 // description shows as an answer has the form that it describes.
 func TestTheExamplesAreTrue(t *testing.T) {
 	d := startDescribed(t)
+	client := d.client("duties", `[{"effect":"allow"},{"effect":"allow","operations":["VOLUNTARY_EXIT","DEPOSIT"]}]`)
 	signed := map[string]bool{}
 	d.operations(func(method, pattern, url string, operation map[string]any) {
+		token := d.root
+		switch operation["x-scope"] {
+		case "none":
+			token = ""
+		case "sign", "public_keys":
+			token = client
+		}
+		d := d.as(token)
 		accepted := []string{"", "application/json"}
 		if strings.Contains(pattern, " /api/v1/chamber/") {
-			d.unasked(method, pattern, url, operation)
+			d.as("").unasked(method, pattern, url, operation)
 			accepted = nil
 		}
 		for _, accept := range accepted {
@@ -308,8 +352,8 @@ log: {buffer_lines: 60}, key_sources: {filesystem: {paths: [DIR/keys]}}, anti_sl
 		{http.MethodGet, "/.well-known/attestation", 200, 200},
 		{http.MethodGet, "/.well-known/attestation?nonce=00", 400, 400},
 		{http.MethodGet, "/.well-known/attestation?nonce=" + strings.Repeat("0a", 32), 200, 400},
-		{http.MethodGet, "/reload", 200, 404},
-		{http.MethodPost, "/reload", 202, 404},
+		{http.MethodGet, "/reload", 401, 404}, // needs a token, of which there are none without a chamber
+		{http.MethodPost, "/reload", 401, 404},
 		{http.MethodPost, "/api/v1/eth2/sign", 404, 404}, // experimental, and not asked for
 	} {
 		if status, body := c.call(secured, test.method, "https://enclave"+test.path, ""); status != test.secured {

@@ -34,6 +34,7 @@ func (s *signer) stages() []boot.Stage {
 	return append(stages,
 		boot.Stage{Name: "slashing", Limit: storeLimit, Run: s.openSlashing},
 		boot.Stage{Name: "chamber", Limit: storeLimit, Run: s.openChamber},
+		boot.Stage{Name: "access", Limit: quickLimit, Run: s.openAccess},
 		boot.Stage{Name: "keys", Limit: keysLimit, Run: s.loadKeys},
 		boot.Stage{Name: "certificate", Limit: certLimit, Run: s.openCertificate},
 		boot.Stage{Name: "listeners", Limit: quickLimit, Run: s.openListeners},

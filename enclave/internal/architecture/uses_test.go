@@ -47,8 +47,8 @@ var reserved = []struct {
 	{
 		home + "enclave/internal/bls", regexp.MustCompile(`SecretKey`),
 		"enclave",
-		[]string{"enclave/internal/keystore", "enclave/e2e"},
-		"only the keystore sees secret keys",
+		[]string{"enclave/internal/keystore", "enclave/internal/keygen", "enclave/e2e"},
+		"only the keystore sees secret keys, and what makes new ones",
 	},
 	{
 		"golang.org/x/sys/unix", regexp.MustCompile(`^(Connect|Sendto|SockaddrVM)$`),

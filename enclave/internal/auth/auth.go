@@ -1,4 +1,4 @@
-// Package auth decides whether a caller may have one kind of thing signed by one key.
+// Package auth decides who may do what: it turns a token, or a client's certificate, into a caller with rights.
 package auth
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 )
 
-// Grant says that the caller may have one kind of request signed by one key. Only Policies makes one that
+// Grant says that the caller may have one kind of request signed by one key. Only a [Caller] makes one that
 // grants anything; the zero Grant grants nothing.
 type Grant struct {
 	key  bls.PublicKey
@@ -28,27 +28,4 @@ func (g Grant) Allows(key bls.PublicKey, kind eth2.Kind) error {
 		return problem.New(problem.Forbidden, "granted for another kind of request")
 	}
 	return nil
-}
-
-// Policies says who may do what. The zero Policies refuses everyone. It is safe for concurrent use.
-type Policies struct {
-	open bool
-}
-
-// Open makes policies that let every caller sign everything, whatever the credential. Whoever can reach the
-// listener can then sign with every key.
-func Open() *Policies { return &Policies{open: true} }
-
-// Grant returns what the holder of credential, the bearer token or "" if the caller sent none, may do with key.
-// The error is a problem.Unauthenticated or a problem.Forbidden, and the Grant then grants nothing.
-func (p *Policies) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (Grant, error) {
-	switch {
-	case kind == 0:
-		return Grant{}, problem.New(problem.Forbidden, "no kind of request named")
-	case p.open:
-		return Grant{key: key, kind: kind}, nil
-	case credential == "":
-		return Grant{}, problem.New(problem.Unauthenticated, "a bearer token is needed")
-	}
-	return Grant{}, problem.New(problem.Unauthenticated, "the bearer token is not known")
 }

@@ -111,6 +111,7 @@ type view struct {
 	stored                // without a manifest if the chamber is uninitialized
 	keys        *keyring  // nil unless unsealed
 	frozen      *frozen   // nil unless unsealed
+	policies    policies
 	missing     []string  // items that the manifest names and that are not there, or damaged
 	sealed      string    // why it is sealed
 	fault       error     // why what stands in the store is not taken

@@ -19,8 +19,8 @@ const (
 	keysPerItem = 6000
 	// MaxFrozen is how many keys can be frozen one by one.
 	MaxFrozen = 100_000
-	// maxItems is how many items all of them take.
-	maxItems = (MaxFrozen + keysPerItem - 1) / keysPerItem
+	// maxFrozenItems is how many items all of them take.
+	maxFrozenItems = (MaxFrozen + keysPerItem - 1) / keysPerItem
 )
 
 // frozen is what must not sign. It does not change.
@@ -101,13 +101,18 @@ func (c *Chamber) changeItems(ctx context.Context, what string, fn edit) error {
 	}
 	v := c.view.Load()
 	for _, l := range listed {
-		if strings.HasPrefix(l.Name, frozenKind+"/") && !slices.ContainsFunc(v.m.Items, func(i content) bool { return i.Name == l.Name }) {
+		if isItem(l.Name) && !slices.ContainsFunc(v.m.Items, func(i content) bool { return i.Name == l.Name }) {
 			if err := c.o.State.Delete(ctx, l.Name, l.Version); err != nil {
 				c.o.Log.Warn("an item that is not needed any more stays in the signer state: " + l.Name + ": " + err.Error())
 			}
 		}
 	}
 	return nil
+}
+
+// isItem says whether a name is of an item that a manifest may name.
+func isItem(name string) bool {
+	return strings.HasPrefix(name, frozenKind+"/") || strings.HasPrefix(name, policyKind+"/")
 }
 
 func (c *Chamber) list(ctx context.Context) ([]store.Listed, error) {
@@ -163,8 +168,9 @@ func (c *Chamber) frozenKeys(ctx context.Context, m *manifest, g *generation) (m
 // loadFrozen reads what is frozen. Lists that were read before are not read again, and stay in force when they are missing; else a missing
 // one freezes everything. The error is that of a store which does not answer.
 func (c *Chamber) loadFrozen(ctx context.Context, v *view, keys *keyring, m *manifest) (*frozen, []string, error) {
-	f := &frozen{all: m.Frozen == FreezeAll, keys: map[[48]byte]struct{}{}, items: m.Items, whole: true}
-	known := v.frozen != nil && v.frozen.whole && slices.EqualFunc(v.frozen.items, m.Items, sameContent)
+	items := m.itemsOf(frozenKind)
+	f := &frozen{all: m.Frozen == FreezeAll, keys: map[[48]byte]struct{}{}, items: items, whole: true}
+	known := v.frozen != nil && v.frozen.whole && slices.EqualFunc(v.frozen.items, items, sameContent)
 	if known {
 		f.keys = v.frozen.keys
 		if len(v.missing) == 0 {
@@ -172,7 +178,7 @@ func (c *Chamber) loadFrozen(ctx context.Context, v *view, keys *keyring, m *man
 		}
 	}
 	var missing []string
-	for _, i := range m.Items {
+	for _, i := range items {
 		list, err := c.readContent(ctx, keys, i)
 		switch {
 		case errors.Is(err, store.ErrNotFound), errors.Is(err, ErrCorrupt), errors.Is(err, ErrForeign):
@@ -206,6 +212,9 @@ func (c *Chamber) tryItems(ctx context.Context, v *view) {
 	if err != nil {
 		return // the next refresh tells
 	}
+	if found := c.lostPolicies(ctx, now.m); found != "" {
+		missing = append(missing, found)
+	}
 	now.frozen, now.missing = f, missing
 	c.show(&now)
 }
@@ -231,16 +240,7 @@ func (c *Chamber) getContent(ctx context.Context, i content) (store.Item, error)
 
 // readContent reads an item that the manifest names, public keys in a row.
 func (c *Chamber) readContent(ctx context.Context, keys *keyring, i content) (list []byte, err error) {
-	item, err := c.getContent(ctx, i)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := keys.open(i.Kind, i.Name, i.Version, item.Body)
-	if err != nil {
-		return nil, err
-	}
-	defer plain.Wipe()
-	err = plain.Use(func(b []byte) error {
+	err = c.withContent(ctx, keys, i, func(b []byte) error {
 		if len(b)%48 != 0 {
 			return fmt.Errorf("%w: %d bytes, not of public keys", ErrCorrupt, len(b))
 		}
@@ -248,6 +248,20 @@ func (c *Chamber) readContent(ctx context.Context, keys *keyring, i content) (li
 		return nil
 	})
 	return list, err
+}
+
+// withContent lends f what an item that the manifest names has in it.
+func (c *Chamber) withContent(ctx context.Context, keys *keyring, i content, f func([]byte) error) error {
+	item, err := c.getContent(ctx, i)
+	if err != nil {
+		return err
+	}
+	plain, err := keys.open(i.Kind, i.Name, i.Version, item.Body)
+	if err != nil {
+		return err
+	}
+	defer plain.Wipe()
+	return plain.Use(f)
 }
 
 func sameContent(a, b content) bool { return a.Name == b.Name && bytes.Equal(a.SHA256, b.SHA256) }

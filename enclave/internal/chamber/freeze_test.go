@@ -117,7 +117,7 @@ func TestFrozenIsTrueWhenUnknown(t *testing.T) {
 			wantErr(t, "another one", cold.Freeze(t.Context(), [][48]byte{key(3)}), ErrCorrupt, name)
 
 			c.tryItems(t.Context(), c.view.Load())
-			if err := c.Ready(); err == nil || !strings.Contains(err.Error(), "the keys stay frozen that they named when they were last read: ["+name) {
+			if err := c.Ready(); err == nil || !strings.Contains(err.Error(), "what they said when they were last read holds: ["+name) {
 				t.Errorf("the running one is ready: %v", err)
 			}
 			if !c.Frozen(key(1)) || c.Frozen(key(2)) {

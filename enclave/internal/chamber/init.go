@@ -63,7 +63,7 @@ func (c *Chamber) init(ctx context.Context, r InitRequest) (InitResult, error) {
 	}
 	defer c.release(g)
 	m := &manifest{
-		Format: manifestFormat, Version: 1, Generation: 1, SlashingStore: identity, Frozen: FreezeNone,
+		Format: 1, Version: 1, Generation: 1, SlashingStore: identity, Frozen: FreezeNone,
 		Approved: []Approval{{c.o.ConfigDigest, "init", c.o.Now().Unix()}},
 	}
 	if err := c.split(ctx, g, m, r.Threshold, keys); err != nil {

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	manifestName   = "chamber"
-	manifestFormat = 1
+	manifestName = "chamber"
+	// manifestFormat is the newest format. One with policies is of format 2, which a release that knows of none does not take for damaged.
+	manifestFormat = 2
 	// maxListed is how many configurations, and how many root tokens, a chamber has at most.
 	maxListed = 100
 	maxLabel  = 100 // bytes
@@ -113,7 +114,7 @@ func parseManifest(text []byte) (*manifest, error) {
 // check holds a manifest against what every part of it must be.
 func (m *manifest) check() error {
 	switch {
-	case m.Format != manifestFormat:
+	case m.Format != m.format():
 		return fmt.Errorf("format %d", m.Format)
 	case !hexOf(m.Chamber, idSize):
 		return fmt.Errorf("chamber %.40q", m.Chamber)
@@ -129,8 +130,8 @@ func (m *manifest) check() error {
 		return fmt.Errorf("slashing store %.40q", m.SlashingStore)
 	case len(m.Approved) > maxListed || len(m.Tokens) > maxListed:
 		return fmt.Errorf("%d configurations and %d tokens, more than %d", len(m.Approved), len(m.Tokens), maxListed)
-	case len(m.Items) > maxItems:
-		return fmt.Errorf("%d items, more than %d", len(m.Items), maxItems)
+	case len(m.itemsOf(frozenKind)) > maxFrozenItems || len(m.itemsOf(policyKind)) > maxPolicyItems:
+		return fmt.Errorf("%d items, more than %d and %d", len(m.Items), maxFrozenItems, maxPolicyItems)
 	case len(m.MAC) != macSize:
 		return fmt.Errorf("a MAC of %d bytes", len(m.MAC))
 	}
@@ -172,7 +173,7 @@ func (m *manifest) checkLists() error {
 		if err := store.CheckName(i.Name); err != nil {
 			return err
 		}
-		if i.Kind != frozenKind || i.Version != 1 || len(i.SHA256) != 32 || i.Name == manifestName {
+		if i.Kind != frozenKind && i.Kind != policyKind || i.Version != 1 || len(i.SHA256) != 32 || i.Name == manifestName {
 			return fmt.Errorf("item %s of kind %.20q", i.Name, i.Kind)
 		}
 	}
@@ -227,6 +228,24 @@ func (m *manifest) mac(g *generation) ([]byte, error) {
 		return nil, err
 	}
 	return g.mac(forMAC, text)
+}
+
+// format is that of a manifest with these items.
+func (m *manifest) format() int {
+	if len(m.itemsOf(policyKind)) > 0 {
+		return manifestFormat
+	}
+	return 1
+}
+
+// itemsOf are the items of a kind, in their order.
+func (m *manifest) itemsOf(kind string) (out []content) {
+	for _, i := range m.Items {
+		if i.Kind == kind {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // rotating says whether the master key is being replaced: the one before is still there.

@@ -45,7 +45,7 @@ func TestManifestCheck(t *testing.T) {
 		"frozen, no list":      func(m *manifest) { m.Items = nil },
 		"list, not frozen":     func(m *manifest) { m.Frozen = FreezeNone },
 		"item kind":            func(m *manifest) { m.Items[0].Kind = "policy" },
-		"many items":           func(m *manifest) { m.Items = slices.Repeat(m.Items, maxItems+1) },
+		"many items":           func(m *manifest) { m.Items = slices.Repeat(m.Items, maxFrozenItems+1) },
 		"item name":            func(m *manifest) { m.Items[0].Name = "" },
 		"item version":         func(m *manifest) { m.Items[0].Version = 2 },
 		"item hash":            func(m *manifest) { m.Items[0].SHA256 = nil },

@@ -177,6 +177,15 @@ func (c *Chamber) finishRotation(ctx context.Context, reencrypt func(ctx context
 				return err
 			}
 		}
+		if len(m.itemsOf(policyKind)) > 0 {
+			text, err := c.policiesOf(ctx, m, now)
+			if err != nil {
+				return err
+			}
+			if err := c.putPolicies(ctx, m, now, text); err != nil {
+				return err
+			}
+		}
 		m.Previous = &previous{Chamber: m.Previous.Chamber, Endorsement: m.Previous.Endorsement}
 		return nil
 	})

@@ -233,12 +233,15 @@ func (v *view) reason() string {
 	return ""
 }
 
-// instead is what is frozen without the items that are missing.
+// instead is what holds without the items that are missing.
 func (v *view) instead() string {
-	if v.frozen != nil && v.frozen.whole {
-		return "the keys stay frozen that they named when they were last read"
+	switch {
+	case v.frozen == nil || !v.frozen.whole:
+		return "all keys are frozen"
+	case v.policies.missing != "":
+		return "no client token is known"
 	}
-	return "all keys are frozen"
+	return "what they said when they were last read holds"
 }
 
 // operatorSeal says whether only an operator ends the seal.

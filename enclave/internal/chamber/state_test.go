@@ -39,7 +39,7 @@ func TestLastGoodStateStays(t *testing.T) {
 		}, ErrForeign, "does not come right after"},
 		"tampered":        {func(w *world, _ []byte) { w.edit(func(m *manifest) { m.Version++; m.SlashingStore = "mine" }) }, ErrForeign, "authentication code"},
 		"same version":    {func(w *world, _ []byte) { w.edit(func(m *manifest) { m.SlashingStore = "mine" }) }, ErrRolledBack, "another of version 3"},
-		"newer format":    {func(w *world, _ []byte) { w.put([]byte(`{"format":2,"chamber":{}}`)) }, ErrNewer, "format 2, this release reads 1"},
+		"newer format":    {func(w *world, _ []byte) { w.put([]byte(`{"format":3,"chamber":{}}`)) }, ErrNewer, "format 3, this release reads 2"},
 		"garbage":         {func(w *world, _ []byte) { w.put([]byte("garbage")) }, ErrCorrupt, "manifest in the signer state"},
 		"unknown field":   {func(w *world, _ []byte) { w.put(bytes.Replace(w.stored(), []byte(`{`), []byte(`{"a":1,`), 1)) }, ErrCorrupt, "unknown field"},
 		"duplicate field": {func(w *world, _ []byte) { w.put(bytes.Replace(w.stored(), []byte(`{`), []byte(`{"format":1,`), 1)) }, ErrCorrupt, "canonical"},
@@ -195,7 +195,7 @@ func FuzzManifest(f *testing.F) {
 	}
 	genuine := slices.Clone(text)
 	f.Add(text)
-	f.Add([]byte(`{"format":2}`))
+	f.Add([]byte(`{"format":3}`))
 	f.Add([]byte(`{"format":1,"format":1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := parseManifest(text)

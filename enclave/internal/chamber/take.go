@@ -63,6 +63,17 @@ func (c *Chamber) take(ctx context.Context, s stored, g *generation, identity st
 		keys.wipeExcept(v.keys)
 		return err
 	}
+	if next.policies, err = c.loadPolicies(ctx, v, keys, s.m); err != nil {
+		keys.wipeExcept(v.keys)
+		return err
+	}
+	why := next.policies.missing
+	if why == "" && len(v.missing) > 0 {
+		why = c.lostPolicies(ctx, s.m)
+	}
+	if why != "" {
+		next.missing = append(next.missing, why)
+	}
 	next.keys, c.storeID = keys, identity
 	if !held {
 		c.tried = attempt{pause: newPause()} // whoever rebuilt the key, KMS has answered

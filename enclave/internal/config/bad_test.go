@@ -196,6 +196,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		`environment "CONTAINMENT_LOG__LEVEL": log.level: want one of debug, info, warn, error`,
 		"flag --server-listen-port: server.listen_port: want a whole number from 0 to 65535",
 		"anti_slashing.sqlite.path: must be set: anti_slashing.backend sqlite keeps its record there",
+		"auth.mode: open is refused on tee.platform nitro",
 		"signer_state.backend: must be set on tee.platform nitro",
 		"chamber.kms_key_arns: must be set on tee.platform nitro",
 		"tee.role_arn: must be set on tee.platform nitro",

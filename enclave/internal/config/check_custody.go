@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keygen"
 )
 
 // maxShares is the most KMS keys of a chamber, one share each.
@@ -108,8 +110,32 @@ func (c *checker) custody() {
 	if slashing := c.AntiSlashing; s.Backend == "sqlite" && slashing.Backend == "sqlite" && filepath.Clean(s.Path) == filepath.Clean(slashing.SQLite.Path) {
 		c.refuse("signer_state.path", on(state, "anti_slashing.backend", "anti_slashing.sqlite.path"), "is that of anti_slashing.sqlite.path: want a file of its own")
 	}
+	c.chamberKeys()
 	c.statuses("key_sources.dynamodb.status_filter", sources.DynamoDB.StatusFilter)
 	c.statuses("key_sources.database.status_filter", sources.Database.StatusFilter)
+}
+
+// chamberKeys checks the calls to stored keys. What is on by default is silent without stored keys; what somebody has asked for is not.
+func (c *checker) chamberKeys() {
+	sources := on("key_sources.dynamodb.table", "key_sources.database.enabled")
+	for key, enabled := range map[string]bool{
+		"chamber.keys.generate.enabled": c.Chamber.Keys.Generate.Enabled, "chamber.keys.import.enabled": c.Chamber.Keys.Import.Enabled,
+		"chamber.keys.lifecycle.enabled": c.Chamber.Keys.Lifecycle.Enabled,
+	} {
+		if _, written := c.written[key]; written && enabled && !c.KeySources.Stored() {
+			c.refuse(key, sources, "needs stored keys: key_sources.dynamodb.table or key_sources.database.enabled")
+		}
+	}
+	const recipients, enabled = "chamber.keys.generate.backup.recipients", "chamber.keys.generate.backup.enabled"
+	b := c.Chamber.Keys.Generate.Backup
+	switch _, err := keygen.New(b.Recipients); {
+	case err != nil:
+		c.refuse(recipients, nil, "%v", err)
+	case b.Enabled && len(b.Recipients) == 0:
+		c.refuse(recipients, on(enabled), "must be set: %s encrypts mnemonics to them", enabled)
+	case !b.Enabled && len(b.Recipients) > 0:
+		c.refuse(recipients, on(enabled), "are refused while %s is false: nothing would be encrypted to them", enabled)
+	}
 }
 
 func (c *checker) statuses(key string, statuses []string) {

@@ -36,19 +36,11 @@ func (c *checker) nitroSlashing(platform []string) {
 			c.trusting("anti_slashing.password_source", "url", "no password can stand in the URL there, and a database that asks for none takes votes from the host too; want kms", platform)
 		}
 	}
-	c.closedAPI("on tee.platform nitro", platform)
 }
 
 // trusting refuses a way to the record that the parent has as well, unless the parent is trusted with the record.
 func (c *checker) trusting(key, value, why string, platform []string) {
 	if !c.AntiSlashing.TrustParent {
 		c.refuse(key, append(on("anti_slashing.trust_parent"), platform...), "%s needs anti_slashing.trust_parent: true on tee.platform nitro: %s", value, why)
-	}
-}
-
-// closedAPI refuses a record that anybody may raise.
-func (c *checker) closedAPI(where string, because []string) {
-	if c.AntiSlashing.API && c.Auth.Mode == "open" {
-		c.refuse("anti_slashing.api", append(on("auth.mode"), because...), "is refused %s while auth.mode is open: everybody could keep every key from signing for good", where)
 	}
 }

@@ -48,19 +48,24 @@ func TestDefaults(t *testing.T) {
 		"server.listen_port":           {c.Server.ListenPort, uint16(9000)},
 		"server.drain_delay_seconds":   {c.Server.DrainDelay, time.Duration(0)},
 		"server.drain_timeout_seconds": {c.Server.DrainTimeout, 15 * time.Second},
-		"http":                         {c.HTTP, HTTP{MaxConcurrentRequests: 8192}},
+		"http":                         {c.HTTP, HTTP{MaxConcurrentRequests: 8192, KeyManagerAPI: KeyManagerAPI{MaxConcurrentReads: 50, MaxConcurrentWrites: 10, RequestTimeout: 30 * time.Second, MaxItems: 100}}},
 		"custom_network":               {c.CustomNetwork, CustomNetwork{SlotsPerEpoch: 32, SecondsPerSlot: 12, Forks: []CustomFork{}}},
 		"metrics.listen_address":       {c.Metrics.ListenAddress, "0.0.0.0"},
 		"metrics.listen_port":          {c.Metrics.ListenPort, uint16(3000)},
 		"log":                          {c.Log, Log{Level: "info", BufferLines: 10000}},
-		"auth.mode":                    {c.Auth.Mode, "open"},
+		"auth":                         {c.Auth, Auth{Mode: "open"}},
 		"key_sources.filesystem":       {c.KeySources.Filesystem, Filesystem{Paths: []string{}, KeystoreLoadConcurrency: 128, RawLoadConcurrency: 128, KDFMemoryPercent: 25}},
 		"key_sources.dynamodb":         {c.KeySources.DynamoDB, StoredTable{StatusFilter: []string{"active"}, RefreshInterval: time.Second, MaxConcurrentReads: 16}},
 		"key_sources.database":         {c.KeySources.Database, StoredRows{StatusFilter: []string{"active"}, RefreshInterval: time.Second}},
-		"chamber":                      {c.Chamber, Chamber{KMSKeyARNs: []string{}, Wrap: "data_key", ShareCheckInterval: time.Hour}},
-		"signer_state":                 {c.SignerState, SignerState{PasswordSource: "url", RefreshInterval: time.Second}},
-		"anti_slashing":                {c.AntiSlashing, AntiSlashing{Backend: "noop", PoolSize: 8, Migrate: "auto", PasswordSource: "url", UnknownKeys: "allow", WriteTimeout: 5 * time.Second, MaxFutureEpochs: 1}},
-		"signing":                      {c.Signing, Signing{Wait: 4 * time.Second, CanaryKeys: []string{}}},
+		"chamber": {c.Chamber, Chamber{KMSKeyARNs: []string{}, Wrap: "data_key", ShareCheckInterval: time.Hour, Keys: ChamberKeys{
+			List:      ChamberKeyList{MaxRequests: 16},
+			Generate:  ChamberKeyGenerate{MaxItems: 100, MaxRequests: 16, RequestTimeout: 10 * time.Minute, Backup: ChamberKeyBackup{Recipients: []string{}}},
+			Import:    ChamberKeyImport{Enabled: true, MaxItems: 100, MaxRequests: 16, RequestTimeout: 10 * time.Minute},
+			Lifecycle: ChamberKeyLifecycle{Enabled: true, MaxItems: 500, MaxRequests: 16, RequestTimeout: 10 * time.Minute},
+		}}},
+		"signer_state":  {c.SignerState, SignerState{PasswordSource: "url", RefreshInterval: time.Second}},
+		"anti_slashing": {c.AntiSlashing, AntiSlashing{Backend: "noop", PoolSize: 8, Migrate: "auto", PasswordSource: "url", UnknownKeys: "allow", WriteTimeout: 5 * time.Second, MaxFutureEpochs: 1}},
+		"signing":       {c.Signing, Signing{Wait: 4 * time.Second, CanaryKeys: []string{}}},
 		"tls": {c.TLS, TLS{
 			Mode: "disabled", ListenPort: 9443, File: TLSFile{ReloadInterval: time.Minute},
 			ATLS: ATLS{CertValidity: 24 * time.Hour, RotationInterval: time.Hour},
@@ -84,8 +89,8 @@ func TestDefaults(t *testing.T) {
 // TestSchema holds what the code relies on and the compiler cannot see.
 func TestSchema(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 99 {
-		t.Errorf("%d keys, want 99: update this test when a key comes or goes", len(keys))
+	if len(keys) != 124 {
+		t.Errorf("%d keys, want 124: update this test when a key comes or goes", len(keys))
 	}
 	seen := make(map[string]bool)
 	for _, k := range keys {
@@ -186,6 +191,12 @@ func TestEveryKeyByEveryWay(t *testing.T) {
 		} else {
 			base += "network: hoodi\n"
 		}
+		if strings.HasPrefix(k.Name, "chamber.keys.") {
+			base += "key_sources: {dynamodb: {table: keys, region: eu-central-1}}\n"
+		}
+		if k.Name == "chamber.keys.generate.backup.recipients" {
+			base = strings.Replace(base, "chamber: {", "chamber: {keys: {generate: {backup: {enabled: true}}}, ", 1)
+		}
 		byEnviron, err := Load(Sources{YAML: []byte(base), Environ: []string{k.Environment() + "=" + value}})
 		if err != nil {
 			t.Errorf("%s by environment: %v", k.Name, err)
@@ -263,10 +274,8 @@ func TestWarnings(t *testing.T) {
 		},
 		{"IPv6 loopback", least + "server: {listen_address: '::1'}\n", []string{"is noop"}},
 		{"behind a parent", least + "server: {listen_address: 0.0.0.0}\n" + simulated, []string{"is noop"}},
-		{
-			"nitro", nitro,
-			[]string{"auth.mode is open on tee.platform nitro"},
-		},
+		{"nitro", nitro, nil},
+		{"TLS, and all in clear", least + "tls: {mode: file, file: {cert_path: c, key_path: k}}\nserver: {plaintext: full}\n", []string{"server.plaintext is full", "is noop"}},
 		{
 			"URL of another backend", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}, url: 'postgres://u:hush@h/d'}\n",
 			[]string{"anti_slashing.url is set but anti_slashing.backend is sqlite"},
@@ -274,10 +283,6 @@ func TestWarnings(t *testing.T) {
 		{
 			"table of another backend", strings.Replace(least, "noop", "noop, dynamodb: {table: slashing}", 1),
 			[]string{"is noop", "anti_slashing.dynamodb.table is set but anti_slashing.backend is noop"},
-		},
-		{
-			"everybody's slashing API", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}, api: true}\n",
-			[]string{"anti_slashing.api is on and auth.mode is open"},
 		},
 		{
 			"table without TLS", "network: hoodi\nanti_slashing: {backend: dynamodb, region: eu-west-1, dynamodb: {table: slashing, endpoint: 'HTTP://h:8000'}}\n",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keygen"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms"
 )
 
@@ -147,6 +148,39 @@ func TestStoredKeyRules(t *testing.T) {
 	}
 	loadYAML(t, strings.Replace(statePostgres, "enabled: true", "status_filter: [inactive, active], enabled: true", 1))
 	loadYAML(t, strings.Replace(statePostgres, "database: {enabled: true}", "dynamodb: {table: keys, region: eu-central-1}", 1)) // state elsewhere
+}
+
+func TestChamberKeyRules(t *testing.T) {
+	const (
+		chamber = "chamber: {kms"
+		none    = "network: hoodi\nchamber: {kms_key_arns: ['" + keyA + "']}\nsigner_state: {backend: sqlite, path: state.sqlite}\nanti_slashing: {backend: noop}\n"
+		needs   = ": needs stored keys: key_sources.dynamodb.table or key_sources.database.enabled"
+		to      = "2: chamber.keys.generate.backup.recipients: "
+	)
+	with := func(keys string) string { return "chamber: {keys: {" + keys + "}, kms" }
+	for _, test := range []struct{ name, base, keys, want string }{
+		{"generation without stored keys", none, "generate: {enabled: true}", "2: chamber.keys.generate.enabled" + needs},
+		{"import without stored keys", none, "import: {enabled: true}", "2: chamber.keys.import.enabled" + needs},
+		{"lifecycle without stored keys", none, "lifecycle: {enabled: true}", "2: chamber.keys.lifecycle.enabled" + needs},
+		{"backup without recipients", stateSQLite, "generate: {backup: {enabled: true}}", "chamber.keys.generate.backup.recipients: must be set: chamber.keys.generate.backup.enabled encrypts"},
+		{"recipients without backup", stateSQLite, "generate: {backup: {recipients: [" + recipient + "]}}", to + "are refused while chamber.keys.generate.backup.enabled is false"},
+		{"recipient that is none", stateSQLite, "generate: {backup: {enabled: true, recipients: [" + recipient + ", age1x]}}", to + "recipients[1]"},
+		{"recipient twice", stateSQLite, "generate: {backup: {enabled: true, recipients: [" + recipient + ", " + recipient + "]}}", to + "recipients[1] \"age1zvkyg2lq\": is recipients[0] again"},
+		{"more keys than a mnemonic makes", stateSQLite, "generate: {max_items_per_request: 10001}", "2: chamber.keys.generate.max_items_per_request: want a whole number from 1 to 10000"},
+		{"no requests", stateSQLite, "list: {max_concurrent_requests: 0}", "2: chamber.keys.list.max_concurrent_requests: want a whole number from 1 to 64"},
+	} {
+		t.Run(test.name, func(t *testing.T) { refusedAfter(t, test.base, chamber, with(test.keys), test.want) })
+	}
+	for _, base := range []string{none, stateSQLite} { // what is not asked for is silent
+		loadYAML(t, base)
+		loadYAML(t, strings.Replace(base, chamber, with("generate: {enabled: false}, import: {enabled: false}, lifecycle: {enabled: false}"), 1))
+	}
+	loadYAML(t, strings.Replace(stateTable, chamber, with("generate: {enabled: true, backup: {enabled: true, recipients: ["+recipient+", "+otherRecipient+"]}}, import: {enabled: true}, lifecycle: {enabled: true}"), 1))
+	for _, k := range Keys() {
+		if k.Name == "chamber.keys.generate.max_items_per_request" && k.Max != keygen.MaxCount {
+			t.Errorf("%s: at most %d, want keygen.MaxCount, %d", k.Name, k.Max, keygen.MaxCount)
+		}
+	}
 }
 
 func TestSealedRules(t *testing.T) {

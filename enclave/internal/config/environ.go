@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,6 +38,9 @@ func readEnviron(keys *schema, environ []string, found *report) layer {
 	}
 	return out
 }
+
+// Variable finds a variable of the process's environment, for secrets that a file of the operator's refers to by name.
+func Variable(name string) (string, bool) { return os.LookupEnv(name) }
 
 // process is what the process itself was told, outside the configuration.
 type process struct {

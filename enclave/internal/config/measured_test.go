@@ -107,7 +107,8 @@ func TestDigestChanges(t *testing.T) {
 		{"genesis_time: 1764000000", "genesis_time: 1764000001"},
 		{"0x300000ab", "0x300000ac"},
 		{"  forks: [", "  #forks: ["},
-		{"auth: {mode: open}\n", ""}, // the default, but no longer written
+		{"mode: policies", "mode: open"},
+		{", open_exits: false", ""}, // the default, but no longer written
 		{"role/signer", "role/other"},
 		{"port: 443", "port: 444"},
 		{"containment-state", "other-state"},
@@ -123,6 +124,9 @@ func TestDigestChanges(t *testing.T) {
 		{"wrap: data_key", "wrap: encrypt"},
 		{"kms.{region}.amazonaws.com", "kms.attacker"},
 		{"kms_ca_pem: ''", "kms_ca_pem: '" + examplePEM + "'"},
+		{"generate: {enabled: true", "generate: {enabled: false"},
+		{"backup: {enabled: true, recipients: [" + recipient + "]}", "backup: {enabled: false}"},
+		{"recipients: [" + recipient, "recipients: [" + otherRecipient},
 		{"containment-keys", "other-keys"},
 		{"    region: eu-central-1 # of the keys\n", ""},
 		{"keys.internal", "keys.attacker"},

@@ -12,6 +12,7 @@ tee: {platform: nitro, role_arn: 'arn:aws:iam::111122223333:role/signer'}
 signer_state: {backend: dynamodb, table: 'arn:aws:dynamodb:eu-central-1:111122223333:table/containment-state'}
 anti_slashing: {backend: postgres, password_source: kms, url: 'postgres://signer@db.internal:5432/slashing', sealed_password: AQIDBA==, sealed_password_kms_key_arn: '` + keyA + `'}
 chamber: {id: 5b0f2ac4e91d47d38c6a90e2b7f3d851, kms_key_arns: ['` + keyA + `', '` + keyB + `']}
+auth: {mode: policies}
 `
 
 // source is what nitro says of the record's store.
@@ -70,7 +71,13 @@ func TestRules(t *testing.T) {
 		{"nitro that says it does not trust", nitro, source, "backend: postgres, region: eu-west-1, password_source: rds_iam, trust_parent: false", "5: anti_slashing.password_source: rds_iam needs anti_slashing.trust_parent: true"},
 		{"nitro with relayed credentials of any role", nitro, ", role_arn: 'arn:aws:iam::111122223333:role/signer'", "", "tee.role_arn: must be set on tee.platform nitro: the relayed credentials, for KMS and the signer state, are held against it"},
 		{"nitro with rds_iam", nitro, source, "backend: postgres, region: eu-west-1, password_source: rds_iam", "5: anti_slashing.password_source: rds_iam needs anti_slashing.trust_parent: true on tee.platform nitro: the parent relays the AWS credentials"},
-		{"nitro with everybody's slashing API", nitro, source, "backend: postgres, password_source: kms, api: true", "5: anti_slashing.api: is refused on tee.platform nitro while auth.mode is open"},
+		{"nitro with open access", nitro, "auth: {mode: policies}", "auth: {mode: open}", "7: auth.mode: open is refused on tee.platform nitro"},
+		{"nitro that forgot access", nitro, "auth: {mode: policies}", "", "auth.mode: open is refused on tee.platform nitro"},
+		{"policies in a file of an enclave", nitro, "auth: {", "auth: {policy_file: p.yaml, ", "7: auth.policy_file: is refused on tee.platform nitro"},
+		{"all in clear from an enclave", nitro, "auth: {", "server: {plaintext: full}\nauth: {", "7: server.plaintext: full is refused on tee.platform nitro"},
+		{"policies nowhere", least, "network: hoodi", "network: hoodi\nauth: {mode: policies}", "2: auth.mode: policies needs a place where they are"},
+		{"client certificates without TLS", least, "network: hoodi", "network: hoodi\nauth: {client_certificates: true}", "2: auth.client_certificates: needs a TLS listener"},
+		{"imported keys stored nowhere", least, "network: hoodi", "network: hoodi\nhttp: {key_manager_api: {enabled: true, persist: true}}", "2: http.key_manager_api.persist: needs stored keys"},
 		{"noop with an API", least, "noop", "noop, api: true", "2: anti_slashing.api: is for a record, and anti_slashing.backend noop keeps none"},
 		{"noop that knows keys", least, "noop", "noop, unknown_keys: refuse", "2: anti_slashing.unknown_keys: refuse would refuse every vote"},
 		{"rds_iam for another backend", least, "noop", "noop, password_source: rds_iam", "2: anti_slashing.password_source: rds_iam is for anti_slashing.backend postgres"},

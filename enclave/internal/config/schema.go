@@ -8,6 +8,8 @@ import (
 var (
 	//go:embed schema.go
 	schemaSource string
+	//go:embed schema_access.go
+	accessSource string
 	//go:embed schema_slashing.go
 	slashingSource string
 	//go:embed schema_custody.go
@@ -17,7 +19,9 @@ var (
 )
 
 // Source is the text of the Go files that the structs of the configuration stand in, for package manual.
-func Source() []string { return []string{schemaSource, custodySource, slashingSource, platformSource} }
+func Source() []string {
+	return []string{schemaSource, accessSource, custodySource, slashingSource, platformSource}
+}
 
 // The comments of the structs below are the manual: config.example.yaml is made from them. Each one says what the
 // value does, its unit, what zero means, and who is trusted with it. The tags say how it is named in YAML (koanf), its
@@ -41,7 +45,7 @@ type Config struct {
 	CustomNetwork CustomNetwork `koanf:"custom_network"`
 	// What is logged, and how much of it waits for the parent.
 	Log Log `koanf:"log"`
-	// Who may ask for a signature.
+	// Who may do what.
 	Auth Auth `koanf:"auth"`
 	// Where validator keys come from.
 	KeySources KeySources `koanf:"key_sources"`
@@ -73,6 +77,10 @@ type Server struct {
 	// TCP port of the main listener. Zero takes any free port, for tests.
 	// Trust: none beyond listen_address.
 	ListenPort uint16 `koanf:"listen_port" default:"9000" range:"0-65535"`
+	// What the main listener serves, which has no TLS: full, the whole API, or health alone. Empty is full without TLS, and health once tls.mode is
+	// another than disabled, and in an enclave, where full is refused.
+	// Trust: in full, tokens and answers are in the clear for whoever stands between.
+	Plaintext string `koanf:"plaintext" enum:"full health" example:"health"`
 	// Seconds after SIGTERM in which requests are answered as before, but /readyz with 503, and each answer says that it is
 	// the last of its connection: clients have left when the listeners close. The parent, after a SIGTERM of its own, lets
 	// clients in for as long, and its enclave tells them the same. With replicas it is to be longer than a load balancer
@@ -91,6 +99,8 @@ type HTTP struct {
 	// /upcheck needs none: a full signer is not taken for a dead one. Zero is refused.
 	// Trust: none; whoever reaches the port can fill it.
 	MaxConcurrentRequests int `koanf:"max_concurrent_requests" default:"8192" range:"1-65536"`
+	// The Ethereum Key Manager API, /eth/v1/keystores.
+	KeyManagerAPI KeyManagerAPI `koanf:"key_manager_api"`
 	// What is off until asked for, and may change or go in any release.
 	Experimental Experimental `koanf:"experimental"`
 }
@@ -154,13 +164,6 @@ type Log struct {
 	// containment_enclave_log_events_dropped_total. Zero is refused.
 	// Trust: the parent can drop every line; sequence numbers show that it did.
 	BufferLines int `koanf:"buffer_lines" default:"10000" range:"1-1000000"`
-}
-
-// Auth says who may ask for a signature.
-type Auth struct {
-	// How callers are known. open: every caller may do everything, for a signer behind its own network boundary.
-	// Trust: measured. With open, whoever reaches the port is trusted with every key.
-	Mode string `koanf:"mode" default:"open" enum:"open" measured:"true"`
 }
 
 // KeySources says where keys come from.

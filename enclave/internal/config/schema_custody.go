@@ -41,6 +41,89 @@ type Chamber struct {
 	// an enclave those of Mozilla's list that are compiled in. Refused on platform nitro and with PRODUCTION=true.
 	// Trust: measured. Whoever has such an authority's key, and stands between, is KMS: envelopes have no authenticity of their own.
 	KMSCAPEM string `koanf:"kms_ca_pem" measured:"true" example:"-----BEGIN CERTIFICATE----- MIIBKzCB3qADAgECAgEBMAUGAytlcDAVMRMwEQYDVQQDDApleGFtcGxlIENBMB4XDTI2MTEyMTE2MjU1MVoXDTM2MTExODE2MjU1MVowFTETMBEGA1UEAwwKZXhhbXBsZSBDQTAqMAUGAytlcAMhANx6XDl4iapvmZ4g2FYbvIOpb5Rl1PRTRKWaXMMZmuRxo1MwUTAdBgNVHQ4EFgQU+hwl9j/v0LiL0C9NH94VkajtgwQwHwYDVR0jBBgwFoAU+hwl9j/v0LiL0C9NH94VkajtgwQwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXADQQAInpokRKFnOg6u1lo3jaAQA2efRWo255UbB6yyGtMD9wmrxCUW5IPh8NNyuMmgzLC3WytH2Pb+SzZS/MtXnucD -----END CERTIFICATE-----"`
+	// The calls to stored keys, /api/v1/chamber/keys. Every call needs a token with its scope.
+	Keys ChamberKeys `koanf:"keys"`
+}
+
+// ChamberKeys are the calls to stored keys, each with its own switch and bounds.
+type ChamberKeys struct {
+	// The list of stored keys. It is there whenever keys are stored.
+	List ChamberKeyList `koanf:"list"`
+	// New keys, made in the signer from a mnemonic that is not kept.
+	Generate ChamberKeyGenerate `koanf:"generate"`
+	// Keys of EIP-2335 keystores.
+	Import ChamberKeyImport `koanf:"import"`
+	// Activating, deactivating and deleting stored keys.
+	Lifecycle ChamberKeyLifecycle `koanf:"lifecycle"`
+}
+
+// ChamberKeyList is the list of stored keys.
+type ChamberKeyList struct {
+	// Lists at once; further ones get 503. Zero is refused.
+	// Trust: none.
+	MaxRequests int `koanf:"max_concurrent_requests" default:"16" range:"1-64"`
+}
+
+// ChamberKeyGenerate makes new keys.
+type ChamberKeyGenerate struct {
+	// Whether new validator keys can be made. True needs key_sources.dynamodb or key_sources.database.
+	// Trust: measured. Whoever has a token for it fills the table of keys, and gets deposit data that these keys have signed.
+	Enabled bool `koanf:"enabled" default:"false" measured:"true"`
+	// Keys of a request. Zero is refused.
+	// Trust: none.
+	MaxItems int `koanf:"max_items_per_request" default:"100" range:"1-10000"`
+	// Requests at once; further ones get 503. All together keep half of the processors busy. Zero is refused.
+	// Trust: none.
+	MaxRequests int `koanf:"max_concurrent_requests" default:"16" range:"1-64"`
+	// Seconds that a request may take; keys that are not stored by then are told as errors. Zero is refused.
+	// Trust: none.
+	RequestTimeout time.Duration `koanf:"request_timeout_seconds" default:"600" range:"1-3600"`
+	// The mnemonic of new keys, encrypted. Without it nobody can make the keys again, and a backup of the signer is all there is of them.
+	Backup ChamberKeyBackup `koanf:"backup"`
+}
+
+// ChamberKeyBackup says who can read the mnemonics of new keys.
+type ChamberKeyBackup struct {
+	// Whether the mnemonic of each request is kept, encrypted to the recipients: beside each of its keys, and in the answer.
+	// Trust: measured. Without it keys that are made may be lost with the table.
+	Enabled bool `koanf:"enabled" default:"false" measured:"true"`
+	// Recipients of age, at most 32, each as age-keygen prints it (age1...): whoever has the identity of one has all keys of the mnemonic.
+	// Trust: measured. A host that could enter a recipient of its own would have every key that is made here.
+	Recipients []string `koanf:"recipients" measured:"true" example:"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"`
+}
+
+// ChamberKeyImport stores keys of keystores.
+type ChamberKeyImport struct {
+	// Whether keystores can be imported. It is there whenever keys are stored; true that is written needs key_sources.dynamodb or
+	// key_sources.database.
+	// Trust: none beyond the tokens.
+	Enabled bool `koanf:"enabled" default:"true"`
+	// Keystores of a request. Zero is refused.
+	// Trust: none.
+	MaxItems int `koanf:"max_items_per_request" default:"100" range:"1-1000"`
+	// Requests at once, whose keystores are opened one request after the other; further ones get 503. Zero is refused.
+	// Trust: none.
+	MaxRequests int `koanf:"max_concurrent_requests" default:"16" range:"1-64"`
+	// Seconds that a request may take to open its keystores; those that are not open by then are told as errors. Zero is refused.
+	// Trust: none.
+	RequestTimeout time.Duration `koanf:"request_timeout_seconds" default:"600" range:"1-3600"`
+}
+
+// ChamberKeyLifecycle changes stored keys.
+type ChamberKeyLifecycle struct {
+	// Whether stored keys can be activated, deactivated and deleted. It is there whenever keys are stored; true that is written needs
+	// key_sources.dynamodb or key_sources.database.
+	// Trust: none beyond the tokens.
+	Enabled bool `koanf:"enabled" default:"true"`
+	// Public keys of a request. Zero is refused.
+	// Trust: none.
+	MaxItems int `koanf:"max_items_per_request" default:"500" range:"1-10000"`
+	// Requests at once; further ones get 503. Zero is refused.
+	// Trust: none.
+	MaxRequests int `koanf:"max_concurrent_requests" default:"16" range:"1-64"`
+	// Seconds that a request may take; keys that are not changed by then are told as errors. Zero is refused.
+	// Trust: none.
+	RequestTimeout time.Duration `koanf:"request_timeout_seconds" default:"600" range:"1-3600"`
 }
 
 // SignerState says where the signer keeps its state.

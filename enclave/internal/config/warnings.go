@@ -14,8 +14,8 @@ func (c *Config) Warnings() []string {
 	if c.Auth.Mode == "open" && c.TEE.Platform == "none" && (err != nil || !address.Unmap().IsLoopback()) {
 		warnings = append(warnings, "server.listen_address "+c.Server.ListenAddress+" is not loopback and auth.mode is open: whoever reaches this address can ask for signatures of every key")
 	}
-	if c.Auth.Mode == "open" && c.TEE.Platform == "nitro" {
-		warnings = append(warnings, "auth.mode is open on tee.platform nitro: the parent, and whoever it forwards, can ask for signatures of every key")
+	if health, _ := c.PlainHealth(); !health && c.TLS.Mode != "disabled" {
+		warnings = append(warnings, "server.plaintext is full: tokens that clients send to server.listen_port go over it in the clear, although there is a TLS listener")
 	}
 	return slices.Concat(warnings, c.custodyWarnings(), c.slashingWarnings(), c.clearWarnings(), c.unused())
 }
@@ -51,9 +51,6 @@ func (c *Config) slashingWarnings() []string {
 	}
 	if s.TrustParent && c.TEE.Platform == "nitro" && !s.sealed() {
 		warnings = append(warnings, "anti_slashing.trust_parent is on: the parent can reach the slashing record as this signer does, and whoever controls the host can make every key vote twice")
-	}
-	if s.API && c.Auth.Mode == "open" {
-		warnings = append(warnings, "anti_slashing.api is on and auth.mode is open: whoever reaches this signer can raise the record of every key, so that it signs nothing until then")
 	}
 	return warnings
 }

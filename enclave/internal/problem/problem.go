@@ -17,6 +17,7 @@ const (
 	Unauthenticated              // no token, or one that is not known
 	Forbidden                    // policy, or another network's validators root
 	UnknownKey                   // no such key is loaded
+	NotFound                     // nothing of that name
 	TooLarge                     // the body has more bytes than any request needs
 	Slashable                    // slashing protection refused
 	Sealed                       // starting, sealed or stopping
@@ -35,6 +36,8 @@ func (k Kind) row() (status int, label string) {
 		return http.StatusForbidden, "forbidden"
 	case UnknownKey:
 		return http.StatusNotFound, "unknown_key"
+	case NotFound:
+		return http.StatusNotFound, "not_found"
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge, "too_large"
 	case Slashable:

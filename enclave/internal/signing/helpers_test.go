@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
@@ -75,7 +76,7 @@ func open(t *testing.T, store slashing.Store, concurrency int, wait time.Duratio
 
 // grant is what an open policy gives for the house's key.
 func grant(key bls.PublicKey, kind eth2.Kind) auth.Grant {
-	g, _ := auth.Open().Grant("", key, kind) // refused, it is the zero Grant, which Sign refuses
+	g, _ := authtest.Open().Grant(key, kind) // refused, it is the zero Grant, which Sign refuses
 	return g
 }
 

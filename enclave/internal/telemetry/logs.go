@@ -64,21 +64,23 @@ type Output interface {
 //
 // The host that carries the lines away is not trusted: a gap in seq that dropped_before does not explain was lost outside.
 type Logs struct {
-	output  Output
-	level   zap.AtomicLevel
-	logger  *zap.Logger
-	process string
-	bootID  string
+	output    Output
+	level     zap.AtomicLevel
+	exception exception
+	logger    *zap.Logger
+	process   string
+	bootID    string
 
 	dropped      atomic.Uint64 // lines that will never be seen
 	internal     atomic.Uint64 // errors within zap and its encoder
 	linkFailures atomic.Uint64 // connections to the sink that failed
 
-	mu      sync.Mutex // held while one line is numbered and handed over, so that the stream is in the order of the numbers
+	mu      sync.Mutex // held while one line is numbered, kept and handed over, so that the stream is in the order of the numbers
 	tail    []byte     // the fields of every line that stay the same, each after a comma
 	line    []byte     // the line being made
 	seq     uint64     // of the last line
 	missing uint64     // lines dropped since the last one that was taken
+	history *history
 }
 
 // NewLogs makes a logger whose lines go to the output given.
@@ -94,7 +96,9 @@ func NewLogs(o Options) (*Logs, error) {
 		level:   zap.NewAtomicLevelAt(o.Level),
 		process: o.Process,
 		bootID:  rand.Text(),
+		history: newHistory(),
 	}
+	l.exception.configured = o.Level
 	l.setTail("")
 	l.logger = zap.New(newCore(l), zap.ErrorOutput(faultCounter{l}))
 	if err := l.register(o.Registry); err != nil {
@@ -105,9 +109,6 @@ func NewLogs(o Options) (*Logs, error) {
 
 // Logger returns the logger. It may be used before, during and after Run.
 func (l *Logs) Logger() *zap.Logger { return l.logger }
-
-// SetLevel changes the least severe level that is logged.
-func (l *Logs) SetLevel(level zapcore.Level) { l.level.SetLevel(level) }
 
 // SetEnclaveID names the enclave in every line from now on; 128 bytes of the name are kept.
 func (l *Logs) SetEnclaveID(id string) {
@@ -149,6 +150,7 @@ func (l *Logs) emit(body []byte) {
 	line = strconv.AppendUint(append(line, `,"seq":`...), l.seq, 10)
 	line = append(line, "}\n"...)
 	l.line = line
+	l.history.add(line)
 	if !l.output.put(line) {
 		l.missing++
 		l.dropped.Add(1)

@@ -114,7 +114,7 @@ func TestChangeKeysRefuses(t *testing.T) {
 		{"DELETE", `{"pubkeys": []}`, "pubkeys: is empty"},
 		{"DELETE", `{}`, "pubkeys: is missing"},
 		{"DELETE", `{"pubkeys": ["0x12"]}`, "pubkeys[0]: "},
-		{"DELETE", changeBody("", many...), "pubkeys: has 101 keys, more than 100"},
+		{"DELETE", changeBody("", many...), "pubkeys: has 501 keys, more than 500"},
 	} {
 		d.refused(test.method+" "+test.body[:min(40, len(test.body))], d.ask(test.method, routes.RouteKeys, d.root, test.body), 400, test.words)
 	}

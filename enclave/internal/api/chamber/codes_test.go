@@ -15,12 +15,19 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 )
 
+// nobody is a public key that nobody has.
+var nobody = "0x80" + strings.Repeat("01", 47)
+
 // rooted are the calls that need a root token.
 var rooted = []string{
 	"POST " + routes.RouteSeal, "POST " + routes.RouteUnseal, "POST " + routes.RouteRotateKMS, "POST " + routes.RouteRotateMaster,
 	"POST " + routes.RouteRotateSlashing, "POST " + routes.RouteGenerateToken, "POST " + routes.RouteRevokeToken, "POST " + routes.RouteFreeze,
 	"POST " + routes.RouteUnfreeze, "POST " + routes.RouteApproveConfig, "POST " + routes.RouteRevokeConfig, "GET " + routes.RouteBackup,
-	"POST " + routes.RouteImport, "PATCH " + routes.RouteKeys, "DELETE " + routes.RouteKeys,
+	"POST " + routes.RouteImport, "PATCH " + routes.RouteKeys, "DELETE " + routes.RouteKeys, "GET " + routes.RouteKeys, "POST " + routes.RouteGenerate,
+	"GET " + routes.RouteKeys + "/" + nobody + "/backup",
+	"GET " + routes.RoutePolicies, "PUT " + routes.RoutePolicies + "/p", "DELETE " + routes.RoutePolicies + "/p", "GET " + routes.RouteTokens,
+	"POST " + routes.RouteTokens, "POST " + routes.RouteTokens + "/0123456789abcdef/rotate", "DELETE " + routes.RouteTokens + "/0123456789abcdef",
+	"POST " + routes.RouteResetAuth,
 }
 
 // TestNobodyWithoutAToken: nothing but a root token opens a call, and nothing but the setup token the other two.
@@ -28,25 +35,31 @@ func TestNobodyWithoutAToken(t *testing.T) {
 	d := initialized(t, nil)
 	fresh := newDesk(t, &chambertest.World{}, nil)
 	version := d.Chamber.Status().Version
+	guesses := 0
 	for _, pattern := range rooted {
 		method, route, _ := strings.Cut(pattern, " ")
 		d.refused(pattern, d.ask(method, route, "", "{}"), 401, "Authorization: Bearer")
 		for _, token := range []string{chamber.NewRootToken(), d.root + "A", d.root[1:], "x", d.Chamber.SetupToken()} {
 			d.refused(pattern, d.ask(method, route, token, "{}"), 401, "the token is not valid")
+			guesses++
 		}
 	}
 	for _, route := range []string{routes.RouteInit, routes.RouteRestore} {
 		fresh.refused(route, fresh.ask("POST", route, "", "{}"), 401, "Authorization: Bearer")
 		fresh.refused(route, fresh.ask("POST", route, chamber.NewSetupToken(time.Now().Add(time.Hour)), "{}"), 401, "the token is not valid")
 		d.refused(route, d.ask("POST", route, d.Chamber.SetupToken(), "{}"), 401, "it was used to initialize the chamber")
-		d.refused(route, d.ask("POST", route, d.root, "{}"), 401, "the token is not valid")
+		d.refused(route, d.ask("POST", route, d.root, "{}"), 403, "is not the setup token")
+		guesses++
 	}
 	if now := d.Chamber.Status().Version; now != version {
 		t.Errorf("a refused call made version %d of %d", now, version)
 	}
-	lines := d.audited()
-	if want := 1 + 6*len(rooted) + 4; len(lines) != want {
-		t.Errorf("%d lines, want %d", len(lines), want)
+	refused := d.lines.FilterMessage("refused").Len()
+	if want := guesses + len(rooted) - 1 + 2; refused != want { // unseal is not refused before it is tried
+		t.Errorf("%d lines of refusals, want %d", refused, want)
+	}
+	if lines := d.audited(); len(lines) != 1+len(rooted)+2 { // who guesses gets no further
+		t.Errorf("%d lines of requests, want %d", len(lines), 1+len(rooted)+2)
 	}
 }
 
@@ -63,7 +76,14 @@ func TestTokensComeInOneHeader(t *testing.T) {
 		r.Header["Authorization"] = values
 		w := httptest.NewRecorder()
 		d.Handler.ServeHTTP(w, r)
-		d.refused(name, w, 401, "Authorization: Bearer")
+		d.refused(name, w, 401, "Authorization")
+	}
+	r := httptest.NewRequestWithContext(t.Context(), "POST", routes.RouteUnseal, http.NoBody)
+	r.SetBasicAuth("whoever", d.root) // the only form that most validator clients can send
+	w := httptest.NewRecorder()
+	d.Handler.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Errorf("Basic: %d %s", w.Code, w.Body)
 	}
 }
 
@@ -173,6 +193,14 @@ func TestInitRefuses(t *testing.T) {
 	}
 }
 
+// wrong is the status of a call with a token before there is a chamber: nobody can tell whose it is.
+func wrong(route string) int {
+	if route == routes.RouteUnseal {
+		return 409
+	}
+	return 503
+}
+
 // TestWrongStates: what cannot be done now is 409 or 503, and says why.
 func TestWrongStates(t *testing.T) {
 	fresh := newDesk(t, &chambertest.World{}, nil)
@@ -180,7 +208,7 @@ func TestWrongStates(t *testing.T) {
 	d.post(routes.RouteSeal, "")
 	for _, pattern := range rooted {
 		method, route, _ := strings.Cut(pattern, " ")
-		fresh.refused(pattern, fresh.ask(method, route, chamber.NewRootToken(), ""), 409, "not initialized")
+		fresh.refused(pattern, fresh.ask(method, route, chamber.NewRootToken(), ""), wrong(route), "not initialized")
 		if route != routes.RouteUnseal {
 			d.refused(pattern, d.ask(method, route, d.root, ""), 503, "sealed by an operator")
 		}

@@ -7,12 +7,13 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 )
 
 // event is what the log learns of a call.
 type event struct {
 	began  time.Time
-	token  string // id of the root token
 	fields []zap.Field
 	err    error
 }
@@ -63,10 +64,7 @@ func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (a *API) record(r *http.Request, e *event) {
 	status, level := http.StatusOK, zapcore.InfoLevel
 	fields := []zap.Field{
-		zap.String("audit", "request"), zap.String("route", r.Pattern), zap.String("from", r.RemoteAddr), zap.Duration("duration", time.Since(e.began)),
-	}
-	if e.token != "" {
-		fields = append(fields, zap.String("root_token", e.token))
+		zap.String("audit", "request"), zap.String("caller", api.Caller(r).String()), zap.String("route", r.Pattern), zap.String("from", r.RemoteAddr), zap.Duration("duration", time.Since(e.began)),
 	}
 	fields = append(fields, e.fields...)
 	if e.err != nil {

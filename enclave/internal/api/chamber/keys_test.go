@@ -2,6 +2,7 @@ package chamber_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	keystorev4 "github.com/wealdtech/go-eth2-wallet-encryptor-keystorev4"
 
 	routes "github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
@@ -46,24 +48,23 @@ func TestImport(t *testing.T) {
 	one, first := keystore(t, "1")
 	two, second := keystore(t, "2")
 	three, _ := keystore(t, "3")
+	if err := d.Stored.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var got routes.KeyResults
 	d.ok("POST", routes.RouteImport, d.root, importBody([]string{one, "not JSON", two, three, one}, password, password, password, "wrong", password), &got)
-	for i, k := range got.Data {
-		if (k.Status == routes.Failed) != (k.Message != "") {
-			t.Errorf("%d: %+v", i, k)
+	for i, words := range []string{"", "not valid JSON", "", "password", "the same key is in this request before"} {
+		if k := got.Data[i]; !strings.Contains(k.Message, words) || (words == "") != (k.Message == "") {
+			t.Errorf("%d: %+v, want %q", i, k, words)
 		}
 		got.Data[i].Message = ""
 	}
-	done := []string{got.Data[0].Status, got.Data[4].Status}
-	if (done[0] == routes.Imported) == (done[1] == routes.Imported) {
-		t.Errorf("a key that is there twice is imported once: %v", done)
-	}
 	want := []routes.KeyResult{
-		{Status: done[0], Pubkey: first.String()},
+		{Status: routes.Imported, Pubkey: first.String()},
 		{Status: routes.Failed},
 		{Status: routes.Imported, Pubkey: second.String()},
 		{Status: routes.Failed},
-		{Status: done[1], Pubkey: first.String()},
+		{Status: routes.Duplicate, Pubkey: first.String()},
 	}
 	if diff := cmp.Diff(want, got.Data); diff != "" {
 		t.Error(diff)
@@ -78,9 +79,6 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: %+v %v", public.Short(), item, err)
 		}
 	}
-	if err := d.Stored.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if s := d.Stored.Status(); s.Keys != 2 || s.Unusable != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -90,11 +88,63 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportIntoMemory: with storage.persist false nothing is stored, and the keys sign here alone.
+func TestImportIntoMemory(t *testing.T) {
+	d := initialized(t, nil)
+	one, first := keystore(t, "1")
+	body := encode(map[string]any{"keystores": []string{one, "{}"}, "passwords": []string{password, password}, "storage": map[string]any{"persist": false}})
+	for _, want := range []string{routes.Imported, routes.Duplicate} {
+		var got routes.KeyResults
+		d.ok("POST", routes.RouteImport, d.root, body, &got)
+		if diff := cmp.Diff(routes.KeyResult{Status: want, Pubkey: first.String()}, got.Data[0]); diff != "" || got.Data[1].Status != routes.Failed {
+			t.Errorf("%+v %s", got.Data, diff)
+		}
+	}
+	if source, ok := d.Keys.SourceOf(first); !ok || source.String() != "memory" {
+		t.Errorf("%v %t", source, ok)
+	}
+	if item, err := d.world.Table.Get(t.Context(), first); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("stored: %+v %v", item, err)
+	}
+	if lines := d.audited(); lines[len(lines)-1]["persist"] != false {
+		t.Errorf("%v", lines)
+	}
+	for _, where := range []string{`{}`, `{"persist":null}`, `{"persist":true,"persist":false}`, `{"persist":false,"where":"here"}`, `false`, `"memory"`} {
+		d.refused(where, d.ask("POST", routes.RouteImport, d.root, `{"keystores":["{}"],"passwords":[""],"storage":`+where+`}`), 400, "storage: want an object with persist, true or false")
+	}
+}
+
+// TestImportAsFarAsAPolicyAllows: a key outside of the policy has an error, and nothing is done with it.
+func TestImportAsFarAsAPolicyAllows(t *testing.T) {
+	d := initialized(t, nil)
+	one, first := keystore(t, "1")
+	two, second := keystore(t, "2")
+	token := d.client(auth.Rule{Effect: auth.Allow, Scopes: []auth.Scope{auth.ChamberKeysImport, auth.ChamberKeysList}, Keys: []string{second.String()}})
+	for _, persist := range []bool{true, false} {
+		var got routes.KeyResults
+		d.ok("POST", routes.RouteImport, token, encode(map[string]any{
+			"keystores": []string{one, two}, "passwords": []string{password, password}, "storage": map[string]any{"persist": persist},
+		}), &got)
+		if k := got.Data[0]; k.Status != routes.Failed || k.Pubkey != first.String() || !strings.Contains(k.Message, "no policy of") {
+			t.Errorf("%+v", k)
+		}
+		if k := got.Data[1]; k.Status != routes.Imported {
+			t.Errorf("%+v", k)
+		}
+		if _, err := d.world.Table.Get(t.Context(), first); !errors.Is(err, store.ErrNotFound) {
+			t.Error(err)
+		}
+		if _, ok := d.Keys.SourceOf(first); ok {
+			t.Error("the other key is loaded")
+		}
+	}
+}
+
 // TestImportWithoutStoredKeys: there is no such route.
 func TestImportWithoutStoredKeys(t *testing.T) {
 	d := initialized(t, nil)
-	if w := d.ask("GET", routes.RouteImport, d.root, ""); w.Code != 405 {
-		t.Errorf("GET: %d", w.Code)
+	if w := d.ask("PUT", routes.RouteImport, d.root, ""); w.Code != 405 {
+		t.Errorf("PUT: %d", w.Code)
 	}
 	var registered []string
 	routes.New(routes.Options{}).Register(recorder(func(pattern string) { registered = append(registered, pattern) }))
@@ -103,7 +153,7 @@ func TestImportWithoutStoredKeys(t *testing.T) {
 			t.Error(pattern)
 		}
 	}
-	if len(registered) != len(rooted)-1 {
+	if len(registered) != len(rooted)-4 { // without six of keys; init and restore are not among those
 		t.Errorf("%d routes: %v", len(registered), registered)
 	}
 }

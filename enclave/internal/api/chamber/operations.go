@@ -25,8 +25,8 @@ func shares(arns *[]string, threshold *int) map[string]field {
 	return map[string]field{"kms_key_arns": {arns, wantARNs, true}, "threshold": {threshold, wantNumber, true}}
 }
 
-// allowed holds KMS keys and a threshold against the configuration.
-func (a *API) allowed(arns []string, threshold int) error {
+// permitted holds KMS keys and a threshold against the configuration.
+func (a *API) permitted(arns []string, threshold int) error {
 	for i, arn := range arns {
 		if slices.Contains(a.o.KMSKeyARNs, arn) {
 			continue
@@ -51,7 +51,7 @@ func (a *API) initialize(_ http.ResponseWriter, r *http.Request, e *event) (any,
 		return nil, err
 	}
 	e.fields = []zap.Field{zap.Strings("kms_key_arns", request.KeyARNs), zap.Int("threshold", request.Threshold)}
-	if err := a.allowed(request.KeyARNs, request.Threshold); err != nil {
+	if err := a.permitted(request.KeyARNs, request.Threshold); err != nil {
 		return nil, err
 	}
 	result, err := a.o.Chamber.Init(r.Context(), request)
@@ -95,7 +95,7 @@ func (a *API) rotateKMS(_ http.ResponseWriter, r *http.Request, e *event) (any, 
 		return nil, err
 	}
 	e.fields = []zap.Field{zap.Strings("kms_key_arns", arns), zap.Int("threshold", threshold)}
-	if err := a.allowed(arns, threshold); err != nil {
+	if err := a.permitted(arns, threshold); err != nil {
 		return nil, err
 	}
 	return a.conclude(a.o.Chamber.RotateKMS(r.Context(), arns, threshold))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
@@ -24,6 +25,9 @@ var rows = []struct { //nolint:gochecknoglobals // a table that does not change
 	is     error
 	status int
 }{
+	{auth.ErrNotFound, http.StatusNotFound},
+	{auth.ErrInvalid, http.StatusBadRequest},
+	{auth.ErrInUse, http.StatusConflict},
 	{chamber.ErrToken, http.StatusUnauthorized},
 	{chamber.ErrSealed, http.StatusServiceUnavailable},
 	{chamber.ErrStale, http.StatusServiceUnavailable},
@@ -53,6 +57,8 @@ func refused(err error) error {
 		return problem.New(problem.Malformed, "%v", err)
 	case http.StatusForbidden:
 		return problem.New(problem.Forbidden, "%v", err)
+	case http.StatusNotFound:
+		return problem.New(problem.NotFound, "%v", err)
 	case http.StatusConflict:
 		return &conflictError{err}
 	}

@@ -1,7 +1,9 @@
 package chamber_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/e2e/chambertest"
 	routes "github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/chamber"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 )
 
@@ -47,6 +50,16 @@ func initialized(t *testing.T, with func(*chamber.Options, *routes.Options)) *de
 	return d
 }
 
+// client makes a client token with a policy of its own.
+func (d *desk) client(rules ...auth.Rule) (token string) {
+	d.t.Helper()
+	name := fmt.Sprintf("p%d", d.Chamber.Status().Version)
+	var made routes.ClientToken
+	d.ok("PUT", routes.RoutePolicies+"/"+name, d.root, encode(map[string]any{"rules": rules}), &auth.Policy{})
+	d.ok("POST", routes.RouteTokens, d.root, encode(map[string]any{"name": "client", "policies": []string{name}}), &made)
+	return made.Secret
+}
+
 // beside is another replica on the same stores, which has read them.
 func (d *desk) beside() *desk {
 	d.t.Helper()
@@ -73,7 +86,13 @@ func encode(v any) string {
 // ask sends one request, with a token unless that is "".
 func (d *desk) ask(method, target, token, body string) *httptest.ResponseRecorder {
 	d.t.Helper()
-	r := httptest.NewRequestWithContext(d.t.Context(), method, target, strings.NewReader(body))
+	return d.askWith(d.t.Context(), method, target, token, body)
+}
+
+// askWith is ask by a caller who goes away when ctx ends.
+func (d *desk) askWith(ctx context.Context, method, target, token, body string) *httptest.ResponseRecorder {
+	d.t.Helper()
+	r := httptest.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

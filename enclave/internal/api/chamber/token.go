@@ -1,50 +1,43 @@
 package chamber
 
 import (
-	"fmt"
+	"errors"
 	"net/http"
-	"strings"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 )
 
-// bearer is the token of a request.
+// allowed lets requests through whose caller passes a check. The body has not been read before.
+func allowed(check func(auth.Caller) error, c call) call {
+	return func(w http.ResponseWriter, r *http.Request, e *event) (any, error) {
+		if err := check(api.Caller(r)); err != nil {
+			return nil, err
+		}
+		return c(w, r, e)
+	}
+}
+
+// managed lets management tokens through.
+func managed(c call) call { return allowed(auth.Caller.Manages, c) }
+
+// scoped lets callers through who may make calls of a scope.
+func scoped(s auth.Scope, c call) call {
+	return allowed(func(caller auth.Caller) error { return caller.May(s) }, c)
+}
+
+// setup lets the setup token through, as long as there is no chamber.
+func setup(c call) call { return allowed(auth.Caller.SetsUp, c) }
+
+// bearer is the token of a request that unseals: nobody can check it before.
 func bearer(r *http.Request) (string, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return "", problem.New(problem.Unauthenticated, "want one header Authorization: Bearer and a token")
+	c := api.CredentialOf(r)
+	if c.Fault == nil && c.Token == "" {
+		c.Fault = errors.New("want Authorization: Bearer and a token")
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", problem.New(problem.Unauthenticated, "want header Authorization: Bearer and a token")
+	if c.Fault != nil {
+		return "", problem.New(problem.Unauthenticated, "%v", c.Fault)
 	}
-	return token, nil
-}
-
-// root lets requests with a root token through. The body has not been read before.
-func (a *API) root(c call) call {
-	return func(w http.ResponseWriter, r *http.Request, e *event) (any, error) {
-		token, err := bearer(r)
-		if err != nil {
-			return nil, err
-		}
-		if e.token, err = a.o.Chamber.CheckRootToken(token); err != nil {
-			return nil, refused(err)
-		}
-		return c(w, r, e)
-	}
-}
-
-// setup lets requests with the setup token through, as long as there is no chamber.
-func (a *API) setup(c call) call {
-	return func(w http.ResponseWriter, r *http.Request, e *event) (any, error) {
-		token, err := bearer(r)
-		if err != nil {
-			return nil, err
-		}
-		if err := a.o.Chamber.CheckSetupToken(token); err != nil {
-			return nil, problem.Wrap(problem.Unauthenticated, fmt.Errorf("setup token: %w", err), err.Error())
-		}
-		return c(w, r, e)
-	}
+	return c.Token, nil
 }

@@ -14,7 +14,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
@@ -22,16 +24,16 @@ import (
 
 // desk is an API with the rooms behind it replaced by what a test wants them to answer.
 type desk struct {
-	policies policies
-	signErr  error
-	panics   bool // in Sign
-	list     []bls.PublicKey
+	caller  auth.Caller
+	signErr error
+	panics  bool // in Sign
+	list    []bls.PublicKey
 
 	signed   []eth2.Request
 	grants   []auth.Grant
 	lines    *observer.ObservedLogs
 	registry *prometheus.Registry
-	mux      *http.ServeMux
+	mux      http.Handler
 }
 
 func (d *desk) Sign(_ context.Context, g auth.Grant, req eth2.Request) (bls.Signature, error) {
@@ -63,37 +65,21 @@ func (d *desk) SignAll(ctx context.Context, grants []auth.Grant, req eth2.Reques
 
 func (d *desk) PublicKeys() []bls.PublicKey { return d.list }
 
-// asked remembers the credentials that came, and answers with err if it has one.
-type asked struct {
-	credentials []string
-	err         error
-}
-
-func (a *asked) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error) {
-	a.credentials = append(a.credentials, credential)
-	if a.err != nil {
-		return auth.Grant{}, a.err
-	}
-	return auth.Open().Grant(credential, key, kind)
-}
-
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	core, lines := observer.New(zapcore.DebugLevel)
-	d := &desk{policies: auth.Open(), lines: lines, registry: prometheus.NewRegistry(), mux: http.NewServeMux()}
+	d := &desk{caller: authtest.Open(), lines: lines, registry: prometheus.NewRegistry()}
 	a, err := New(Deps{
-		Network: hoodi(t), Policies: d, Signer: d, Keys: d, Canaries: []bls.PublicKey{{0xca}}, Log: zap.New(core), Registry: d.registry,
+		Network: hoodi(t), Signer: d, Keys: d, Canaries: []bls.PublicKey{{0xca}}, Log: zap.New(core), Registry: d.registry,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Register(d.mux)
-	a.RegisterBatch(d.mux)
+	mux := http.NewServeMux()
+	a.Register(mux)
+	a.RegisterBatch(mux)
+	d.mux = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(w, api.WithCaller(r, d.caller)) })
 	return d
-}
-
-func (d *desk) Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error) {
-	return d.policies.Grant(credential, key, kind)
 }
 
 func (d *desk) post(t *testing.T, identifier, body string, header http.Header) *httptest.ResponseRecorder {

@@ -33,15 +33,9 @@ type keys interface {
 	PublicKeys() []bls.PublicKey
 }
 
-// policies decides who may have what signed. credential is the caller's token, "" without one.
-type policies interface {
-	Grant(credential string, key bls.PublicKey, kind eth2.Kind) (auth.Grant, error)
-}
-
 // Deps are what the calls need. All but Canaries and HighWatermark are required.
 type Deps struct {
 	Network  *eth2.Network
-	Policies policies
 	Signer   signer
 	Keys     keys
 	Canaries []bls.PublicKey // keys that nobody should ever ask for
@@ -120,24 +114,11 @@ func (a *API) answer(r *http.Request, e *event) (bls.Signature, error) {
 	if e.kind, req, err = decode(a.deps.Network, body); err != nil {
 		return bls.Signature{}, err
 	}
-	grant, err := a.deps.Policies.Grant(credential(r), e.key, e.kind)
+	grant, err := api.Caller(r).Grant(e.key, e.kind)
 	if err != nil {
 		return bls.Signature{}, err
 	}
 	return a.deps.Signer.Sign(r.Context(), grant, req)
-}
-
-// credential is the caller's token: a bearer token, or the password of Basic credentials, which is the only form
-// that most validator clients can send. The user name says nothing.
-func credential(r *http.Request) string {
-	if _, password, ok := r.BasicAuth(); ok {
-		return password
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
 }
 
 // writeSignature answers in JSON if the caller takes it and else, also if the caller says nothing, in plain text:
@@ -179,8 +160,13 @@ func takesJSON(accept []string) bool {
 	return false
 }
 
-// publicKeys lists the keys in ascending order.
-func (a *API) publicKeys(w http.ResponseWriter, _ *http.Request) {
+// publicKeys lists the keys that the caller may ask for, in ascending order.
+func (a *API) publicKeys(w http.ResponseWriter, r *http.Request) {
+	caller := api.Caller(r)
+	if err := caller.May(auth.PublicKeys); err != nil {
+		api.WriteProblem(w, err)
+		return
+	}
 	if a.deps.Missing != nil {
 		if err := a.deps.Missing(); err != nil { // a client that misses keys in the list gives them up
 			api.WriteProblem(w, problem.Wrap(problem.Sealed, err, "the keys are sealed, or being loaded"))
@@ -191,8 +177,11 @@ func (a *API) publicKeys(w http.ResponseWriter, _ *http.Request) {
 	const perKey = len(`"0x",`) + 2*len(bls.PublicKey{})
 	body := make([]byte, 0, len("[]")+perKey*len(list))
 	body = append(body, '[')
-	for i, k := range list {
-		if i > 0 {
+	for _, k := range list {
+		if !caller.Sees(auth.PublicKeys, k) {
+			continue
+		}
+		if len(body) > 1 {
 			body = append(body, ',')
 		}
 		body = append(body, `"0x`...)

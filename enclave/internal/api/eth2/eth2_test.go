@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
@@ -77,64 +79,42 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-func TestCredential(t *testing.T) {
-	for name, tc := range map[string]struct{ header, want string }{
-		"none":                     {"", ""},
-		"bearer":                   {"Bearer t-1", "t-1"},
-		"bearer in lower case":     {"bearer  t-1 ", "t-1"},
-		"basic":                    {"Basic dXNlcjp0LTE=", "t-1"},
-		"basic without user":       {"Basic OnQtMQ==", "t-1"},
-		"basic that is no base64":  {"Basic t-1", ""},
-		"basic without a password": {"Basic dXNlcg==", ""},
-		"another scheme":           {"Digest t-1", ""},
-		"token alone":              {"t-1", ""},
-		"bearer alone":             {"Bearer", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d, a := newDesk(t), &asked{}
-			d.policies = a
-			if w := d.post(t, keyText, attestationBody, http.Header{"Authorization": {tc.header}}); w.Code != http.StatusOK {
-				t.Fatal(w.Code, w.Body)
-			}
-			if diff := cmp.Diff([]string{tc.want}, a.credentials); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
 // TestRefusals: each step stops the request before the next one.
 func TestRefusals(t *testing.T) {
+	nobody := authtest.Anonymous()
+	other := authtest.Client(auth.Rule{Effect: auth.Allow, Keys: []string{bls.PublicKey{1}.String()}})
 	for name, tc := range map[string]struct {
 		identifier, body string
-		grantErr         error
+		caller           *auth.Caller // nil may do everything
 		signErr          error
 		code             int
 		want             string
-		asked, signed    int
+		signed           int
 	}{
-		"short key":    {keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96 hexadecimal digits", 0, 0},
-		"key no hex":   {"zz" + keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96", 0, 0},
-		"no body":      {keyText, "", nil, nil, 400, "body is not JSON", 0, 0},
-		"huge body":    {keyText, `{"x":"` + strings.Repeat("x", api.MaxBody) + `"}`, nil, nil, 413, "body is larger than 33554432 bytes", 0, 0},
-		"full body":    {keyText, goldenBody(t, "BLOCK (DEPRECATED)"), nil, nil, 400, "block: is a full block", 0, 0},
-		"no token":     {keyText, attestationBody, problem.New(problem.Unauthenticated, "a token is needed"), nil, 401, "a token is needed", 1, 0},
-		"policy":       {keyText, attestationBody, problem.New(problem.Forbidden, "not for you"), nil, 403, "not for you", 1, 0},
-		"unknown key":  {keyText, attestationBody, nil, problem.New(problem.UnknownKey, "no such key"), 404, "no such key", 1, 1},
-		"slashable":    {keyText, attestationBody, nil, problem.New(problem.Slashable, "surrounds"), 412, "surrounds", 1, 1},
-		"store is out": {keyText, attestationBody, nil, problem.Wrap(problem.StoreUnavailable, errors.New("10.0.0.7"), "no store"), 503, "no store", 1, 1},
-		"our fault":    {keyText, attestationBody, nil, errors.New("10.0.0.7"), 500, "internal error", 1, 1},
+		"short key":    {keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96 hexadecimal digits", 0},
+		"key no hex":   {"zz" + keyText[2:], attestationBody, nil, nil, 400, "identifier: public key is not 96", 0},
+		"no body":      {keyText, "", nil, nil, 400, "body is not JSON", 0},
+		"huge body":    {keyText, `{"x":"` + strings.Repeat("x", api.MaxBody) + `"}`, nil, nil, 413, "body is larger than 33554432 bytes", 0},
+		"full body":    {keyText, goldenBody(t, "BLOCK (DEPRECATED)"), nil, nil, 400, "block: is a full block", 0},
+		"no token":     {keyText, attestationBody, &nobody, nil, 401, "a token is needed", 0},
+		"policy":       {keyText, attestationBody, &other, nil, 403, "no policy of token", 0},
+		"unknown key":  {keyText, attestationBody, nil, problem.New(problem.UnknownKey, "no such key"), 404, "no such key", 1},
+		"slashable":    {keyText, attestationBody, nil, problem.New(problem.Slashable, "surrounds"), 412, "surrounds", 1},
+		"store is out": {keyText, attestationBody, nil, problem.Wrap(problem.StoreUnavailable, errors.New("10.0.0.7"), "no store"), 503, "no store", 1},
+		"our fault":    {keyText, attestationBody, nil, errors.New("10.0.0.7"), 500, "internal error", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, a := newDesk(t), &asked{err: tc.grantErr}
-			d.policies, d.signErr = a, tc.signErr
+			d := newDesk(t)
+			if d.signErr = tc.signErr; tc.caller != nil {
+				d.caller = *tc.caller
+			}
 			w := d.post(t, tc.identifier, tc.body, nil)
 			checkRefused(t, w, tc.code, tc.want)
 			if strings.Contains(w.Body.String(), "10.0.0.7") {
 				t.Error("the answer shows the cause")
 			}
-			if len(a.credentials) != tc.asked || len(d.signed) != tc.signed {
-				t.Errorf("asked for %d grants and %d signatures, want %d and %d", len(a.credentials), len(d.signed), tc.asked, tc.signed)
+			if len(d.signed) != tc.signed {
+				t.Errorf("asked for %d signatures, want %d", len(d.signed), tc.signed)
 			}
 			if retry := w.Header().Get("Retry-After"); (retry == "1") != (tc.code == 503) {
 				t.Errorf("retry after %q", retry)

@@ -6,12 +6,17 @@ import (
 	"strconv"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
 // highWatermark tells the greatest heights that are signed, of those that are limited.
 func (a *API) highWatermark(w http.ResponseWriter, r *http.Request) {
+	if err := api.Caller(r).May(auth.PublicKeys); err != nil {
+		api.WriteProblem(w, err)
+		return
+	}
 	high := slashing.NoHighWatermark()
 	if a.deps.HighWatermark != nil {
 		var err error

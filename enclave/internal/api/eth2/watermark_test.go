@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
 
@@ -29,15 +31,20 @@ func TestHighWatermark(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			a := &API{deps: Deps{HighWatermark: func(context.Context) (slashing.HighWatermark, error) { return tc.high, tc.err }}}
 			w := httptest.NewRecorder()
-			a.highWatermark(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/eth2/highWatermark", nil))
+			a.highWatermark(w, askHighWatermark(t))
 			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.want) || strings.Contains(w.Body.String(), "hush") {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, tc.code, tc.want)
 			}
 		})
 	}
 	w := httptest.NewRecorder()
-	new(API).highWatermark(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/eth2/highWatermark", nil))
+	new(API).highWatermark(w, askHighWatermark(t))
 	if strings.TrimSpace(w.Body.String()) != "{}" {
 		t.Errorf("without a record: %s", w.Body)
 	}
+}
+
+func askHighWatermark(t *testing.T) *http.Request {
+	t.Helper()
+	return api.WithCaller(httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/eth2/highWatermark", nil), authtest.Open())
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/chamber"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 )
@@ -40,7 +42,7 @@ type API struct {
 	cache *attestation.Cache
 }
 
-// New makes the call's handler. Whoever reaches it learns how many keys there are and what is wrong, and no secret.
+// New makes the call's handler. It tells how many keys there are and what is wrong, and no secret.
 func New(o Options) *API { return &API{o: o, cache: attestation.NewCache(1)} }
 
 // Register adds the route.
@@ -51,7 +53,18 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) {
 		api.WriteProblem(w, problem.New(problem.Malformed, "there are no parameters"))
 		return
 	}
-	body, err := json.Marshal(a.look(r.Context(), time.Now()))
+	err := api.Caller(r).May(auth.ChamberStatus)
+	var now any
+	switch {
+	case err == nil:
+		now = a.look(r.Context(), time.Now())
+	case a.o.Seal != nil && a.sealed():
+		now = a.outline()
+	default:
+		api.WriteProblem(w, err)
+		return
+	}
+	body, err := json.Marshal(now)
 	if err != nil {
 		api.WriteProblem(w, problem.Wrap(problem.Internal, err, "the status could not be told"))
 		return
@@ -60,6 +73,24 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	_, _ = w.Write(append(body, '\n')) // a caller that is gone does not want it
+}
+
+// sealed says that nobody can be told from anybody, because the master key is not there.
+func (a *API) sealed() bool {
+	switch a.o.Seal().Status {
+	case SealStatus(chamber.Unsealed.String()), SealStatus(chamber.AwaitingRotation.String()):
+		return false
+	}
+	return true
+}
+
+// outline is what everybody is told of a sealed signer: who has to end that is among them.
+func (a *API) outline() Outline {
+	seal := a.o.Seal()
+	return Outline{
+		Seal: Seal{Status: seal.Status, Reason: seal.Reason}, Build: a.o.Build, Platform: a.o.Platform, Network: a.o.Network,
+		Started: a.o.Started.UTC().Truncate(time.Second),
+	}
 }
 
 func (a *API) look(ctx context.Context, now time.Time) Status {

@@ -13,8 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/health"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/operator"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/shared/atls"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation"
 	"github.com/unforeseen-consequences/containment-chamber/shared/attestation/issuer"
@@ -71,7 +74,7 @@ func ask(t *testing.T, o operator.Options, target string) *httptest.ResponseReco
 	mux := http.NewServeMux()
 	operator.New(o).Register(mux)
 	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody))
+	mux.ServeHTTP(w, api.WithCaller(httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody), authtest.With(auth.ChamberStatus)))
 	return w
 }
 

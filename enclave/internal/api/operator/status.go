@@ -24,6 +24,16 @@ type Status struct {
 	Checks      []Check      `json:"checks"`
 }
 
+// Outline is the answer to everybody while the signer is sealed or uninitialized.
+type Outline struct {
+	Seal     Seal      `json:"seal"`
+	Healthy  bool      `json:"healthy"` // false
+	Build    string    `json:"build"`
+	Platform string    `json:"platform"`
+	Network  string    `json:"network"`
+	Started  time.Time `json:"started"`
+}
+
 // Keys are how many keys can sign.
 type Keys struct {
 	Total   int            `json:"total"`

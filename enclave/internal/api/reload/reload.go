@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 )
 
@@ -62,8 +63,19 @@ func New(load Load) *Reloads {
 
 // Register adds the two routes.
 func (r *Reloads) Register(mux api.Router) {
-	mux.HandleFunc("POST /reload", r.post)
-	mux.HandleFunc("GET /reload", r.get)
+	mux.HandleFunc("POST /reload", allowed(r.post))
+	mux.HandleFunc("GET /reload", allowed(r.get))
+}
+
+// allowed lets callers through who may reload.
+func allowed(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := api.Caller(r).May(auth.Reload); err != nil {
+			api.WriteProblem(w, err)
+			return
+		}
+		h(w, r)
+	}
 }
 
 // Run carries out the reloads that are asked for until ctx ends, which also ends the one under way.

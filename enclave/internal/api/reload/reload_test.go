@@ -14,7 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/reload"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -63,7 +66,7 @@ func (d *directed) ask(method string) map[string]any {
 	d.t.Helper()
 	synctest.Wait() // so that what was begun is under way, and what was ended is over
 	w := httptest.NewRecorder()
-	d.mux.ServeHTTP(w, httptest.NewRequestWithContext(d.t.Context(), method, "/reload", nil))
+	d.mux.ServeHTTP(w, ask(d.t, method))
 	answer := map[string]any{}
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 		d.t.Fatalf("%s /reload: %q: %v", method, w.Body, err)
@@ -146,16 +149,36 @@ func TestAReloadThatRunDoesNotComeTo(t *testing.T) {
 		mux := http.NewServeMux()
 		r := reload.New(func(ctx context.Context) (reload.Totals, error) { return reload.Totals{}, ctx.Err() })
 		r.Register(mux)
-		mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/reload", nil))
+		mux.ServeHTTP(httptest.NewRecorder(), ask(t, http.MethodPost))
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := r.Run(ended); err != nil {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/reload", nil))
+		mux.ServeHTTP(w, ask(t, http.MethodGet))
 		if !strings.Contains(w.Body.String(), `"status":"failed"`) {
 			t.Errorf("after the end: %s", w.Body)
+		}
+	}
+}
+
+func ask(t *testing.T, method string) *http.Request {
+	t.Helper()
+	return api.WithCaller(httptest.NewRequestWithContext(t.Context(), method, "/reload", nil), authtest.With(auth.Reload))
+}
+
+// TestWhoMayReload: a token with the scope, and nobody else, also where duties are open.
+func TestWhoMayReload(t *testing.T) {
+	d := direct(t)
+	defer d.stop()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for want, caller := range map[int]auth.Caller{401: authtest.Open(), 403: authtest.With(auth.Sign)} {
+			w := httptest.NewRecorder()
+			d.mux.ServeHTTP(w, api.WithCaller(ask(t, method), caller))
+			if w.Code != want {
+				t.Errorf("%s by %v: %d, want %d", method, caller, w.Code, want)
+			}
 		}
 	}
 }

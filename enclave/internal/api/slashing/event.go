@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
 )
@@ -61,6 +62,16 @@ func (a *API) recorded(c call) func(http.ResponseWriter, *http.Request) {
 	}
 }
 
+// scoped lets callers through who may make calls of a scope. The body has not been read before.
+func scoped(s auth.Scope, c call) call {
+	return func(w http.ResponseWriter, r *http.Request, e *event) error {
+		if err := api.Caller(r).May(s); err != nil {
+			return err
+		}
+		return c(w, r, e)
+	}
+}
+
 // witness sees whether an answer has begun.
 type witness struct {
 	http.ResponseWriter
@@ -78,7 +89,7 @@ func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (a *API) record(r *http.Request, e *event) {
 	status, level := http.StatusOK, zapcore.InfoLevel
-	fields := []zap.Field{zap.String("route", r.Pattern), zap.String("from", r.RemoteAddr), zap.Duration("duration", time.Since(e.began))}
+	fields := []zap.Field{zap.String("route", r.Pattern), zap.String("caller", api.Caller(r).String()), zap.String("from", r.RemoteAddr), zap.Duration("duration", time.Since(e.began))}
 	if e.keys > 0 {
 		fields = append(fields, zap.Int("keys", e.keys))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 )
@@ -33,7 +34,7 @@ func TestWhatIsDoneIsLoggedAsDone(t *testing.T) {
 			method, path, _ := strings.Cut(test.call, " ")
 			broken := func() (p any) {
 				defer func() { p = recover() }()
-				d.mux.ServeHTTP(deaf{httptest.NewRecorder()}, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(test.body)))
+				d.mux.ServeHTTP(deaf{httptest.NewRecorder()}, api.WithCaller(httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(test.body)), d.caller))
 				return nil
 			}()
 			if broken != http.ErrAbortHandler { //nolint:errorlint // this very one

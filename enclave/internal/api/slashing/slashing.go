@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing/admin"
@@ -17,7 +18,7 @@ import (
 // maxImport is the most bytes of a file that is imported.
 const maxImport = 1 << 30
 
-// API answers the calls below /api/v1/slashing/. Whoever reaches them can keep keys from signing for good.
+// API answers the calls below /api/v1/slashing/. Whoever may write can keep keys from signing for good.
 type API struct {
 	admin *admin.Admin
 	log   *zap.Logger
@@ -31,14 +32,14 @@ func New(a *admin.Admin, log *zap.Logger) *API { return &API{admin: a, log: log,
 
 // Register adds the routes.
 func (a *API) Register(mux api.Router) {
-	mux.HandleFunc("GET "+admin.RouteStatus, a.recorded(a.status))
-	mux.HandleFunc("GET "+admin.RouteExport, a.recorded(a.export))
-	mux.HandleFunc("POST "+admin.RouteImport, a.recorded(a.restore))
-	mux.HandleFunc("POST "+admin.RouteRaise, a.recorded(a.raise))
-	mux.HandleFunc("POST "+admin.RouteInit, a.recorded(a.begin))
-	mux.HandleFunc("GET "+admin.RouteHighWatermark, a.recorded(a.highWatermarks))
-	mux.HandleFunc("PUT "+admin.RouteHighWatermark, a.recorded(a.setHighWatermark))
-	mux.HandleFunc("DELETE "+admin.RouteHighWatermark, a.recorded(a.removeHighWatermark))
+	mux.HandleFunc("GET "+admin.RouteStatus, a.recorded(scoped(auth.SlashingRead, a.status)))
+	mux.HandleFunc("GET "+admin.RouteExport, a.recorded(scoped(auth.SlashingRead, a.export)))
+	mux.HandleFunc("POST "+admin.RouteImport, a.recorded(scoped(auth.SlashingWrite, a.restore)))
+	mux.HandleFunc("POST "+admin.RouteRaise, a.recorded(scoped(auth.SlashingWrite, a.raise)))
+	mux.HandleFunc("POST "+admin.RouteInit, a.recorded(scoped(auth.SlashingWrite, a.begin)))
+	mux.HandleFunc("GET "+admin.RouteHighWatermark, a.recorded(scoped(auth.SlashingRead, a.highWatermarks)))
+	mux.HandleFunc("PUT "+admin.RouteHighWatermark, a.recorded(scoped(auth.SlashingWrite, a.setHighWatermark)))
+	mux.HandleFunc("DELETE "+admin.RouteHighWatermark, a.recorded(scoped(auth.SlashingWrite, a.removeHighWatermark)))
 }
 
 func (a *API) status(w http.ResponseWriter, r *http.Request, _ *event) error {

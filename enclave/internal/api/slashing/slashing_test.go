@@ -22,6 +22,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth/authtest"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
@@ -39,6 +41,8 @@ type desk struct {
 	mux   *http.ServeMux
 	lines *observer.ObservedLogs
 	root  string
+	// caller is who asks.
+	caller auth.Caller
 }
 
 func newDesk(t *testing.T) *desk {
@@ -57,7 +61,7 @@ func deskOf(t *testing.T, ledger slashing.Ledger, store *storetest.Memory) *desk
 		t.Fatal(err)
 	}
 	core, lines := observer.New(zapcore.InfoLevel)
-	d := &desk{t: t, store: store, lines: lines, mux: http.NewServeMux(), root: fmt.Sprintf("0x%x", n.ValidatorsRoot[:])}
+	d := &desk{t: t, store: store, lines: lines, mux: http.NewServeMux(), caller: authtest.Management(), root: fmt.Sprintf("0x%x", n.ValidatorsRoot[:])}
 	d.api = New(admin.New(ledger, n, "memory"), zap.New(core))
 	d.api.Register(d.mux)
 	return d
@@ -70,7 +74,7 @@ func (d *desk) ask(method, path, body string) *httptest.ResponseRecorder {
 		r = strings.NewReader(body)
 	}
 	w := httptest.NewRecorder()
-	api.Routes(d.mux).ServeHTTP(w, httptest.NewRequestWithContext(d.t.Context(), method, path, r))
+	api.Routes(d.mux).ServeHTTP(w, api.WithCaller(httptest.NewRequestWithContext(d.t.Context(), method, path, r), d.caller))
 	return w
 }
 
@@ -114,6 +118,7 @@ func (d *desk) server() *admin.Client {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	limits.Identify(func(auth.Credential) auth.Caller { return d.caller }, 0)
 	l, err := new(net.ListenConfig).Listen(d.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		d.t.Fatal(err)
@@ -227,5 +232,37 @@ func TestAnExportThatFailsIsNotWhole(t *testing.T) {
 	lines := d.lines.TakeAll()
 	if len(lines) != 3 || lines[0].Level != zapcore.WarnLevel || lines[1].ContextMap()["status"] != int64(503) || lines[2].ContextMap()["status"] != int64(200) {
 		t.Errorf("lines %v", lines)
+	}
+}
+
+// TestWhoMay: each call asks for its scope, also where duties are open, and before it reads anything.
+func TestWhoMay(t *testing.T) {
+	d := newDesk(t)
+	for _, c := range []struct {
+		method, path string
+		scope, other auth.Scope
+	}{
+		{"GET", admin.RouteStatus, auth.SlashingRead, auth.SlashingWrite},
+		{"GET", admin.RouteExport, auth.SlashingRead, auth.SlashingWrite},
+		{"GET", admin.RouteHighWatermark, auth.SlashingRead, auth.SlashingWrite},
+		{"POST", admin.RouteImport, auth.SlashingWrite, auth.SlashingRead},
+		{"POST", admin.RouteRaise, auth.SlashingWrite, auth.SlashingRead},
+		{"POST", admin.RouteInit, auth.SlashingWrite, auth.SlashingRead},
+		{"PUT", admin.RouteHighWatermark, auth.SlashingWrite, auth.SlashingRead},
+		{"DELETE", admin.RouteHighWatermark, auth.SlashingWrite, auth.SlashingRead},
+	} {
+		for _, who := range []struct {
+			caller auth.Caller
+			want   int
+		}{{authtest.Open(), 401}, {authtest.With(c.other), 403}, {authtest.With(auth.Sign), 403}} {
+			d.caller = who.caller
+			if w := d.ask(c.method, c.path, "junk"); w.Code != who.want {
+				t.Errorf("%s %s by %v: %d, want %d", c.method, c.path, who.caller, w.Code, who.want)
+			}
+		}
+		d.caller = authtest.With(c.scope)
+		if w := d.ask(c.method, c.path, ""); w.Code == 401 || w.Code == 403 {
+			t.Errorf("%s %s with %s: %d %s", c.method, c.path, c.scope, w.Code, w.Body)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-// Package intake stores the keys of keystores that come from outside.
+// Package intake adds the keys of keystores that come from outside.
 package intake
 
 import (
@@ -10,18 +10,20 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/stored"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
 )
 
-// Intake opens keystores within the memory that all key derivations of the process share. It is safe for concurrent use: one import at a time
-// is at work, on half of the CPUs, because the process signs meanwhile.
+// Intake opens keystores within the memory that all key derivations of the process share. It is safe for concurrent use: the
+// keystores of one import at a time are opened, on half of the CPUs, because the process signs meanwhile.
 type Intake struct {
 	source  *stored.Source
 	decrypt func(ctx context.Context, text, password []byte) (*bls.SecretKey, error)
-	turn    chan struct{} // holds one element while an import is at work
+	turn    chan struct{} // holds one element while keystores are opened
 }
 
-// New makes an intake for a source.
+// maxKeystore is the most bytes of a keystore; usual ones have less than one KiB.
+const maxKeystore = 64 << 10
+
+// New makes an intake for a source, which is nil if nothing is stored.
 func New(source *stored.Source, memory *filesystem.KDFMemory) *Intake {
 	return &Intake{
 		source: source, turn: make(chan struct{}, 1),
@@ -31,50 +33,30 @@ func New(source *stored.Source, memory *filesystem.KDFMemory) *Intake {
 	}
 }
 
-// Import stores the keys of EIP-2335 keystores as active ones, each for itself, and tells of each, once and in their order, what became of it:
-// its public key if it was opened, and whether it was stored before, or why it was not stored. There are as many passwords. It waits for its
-// turn until ctx ends.
-func (i *Intake) Import(ctx context.Context, keystores, passwords []string, tell func(n int, publicKey string, duplicate bool, err error)) {
+// open decrypts keystores, half as many at once as there are CPUs, when it is their turn. A key is nil where there is an error. The passwords are
+// wiped.
+func (i *Intake) open(ctx context.Context, keystores, passwords [][]byte) ([]*bls.SecretKey, []error) {
+	defer func() {
+		for _, password := range passwords {
+			clear(password)
+		}
+	}()
+	keys, faults := make([]*bls.SecretKey, len(keystores)), make([]error, len(keystores))
 	select {
 	case i.turn <- struct{}{}:
 		defer func() { <-i.turn }()
 	case <-ctx.Done():
-		for n := range keystores {
-			tell(n, "", false, fmt.Errorf("wait for another import: %w", context.Cause(ctx)))
+		for n := range faults {
+			faults[n] = fmt.Errorf("wait for another import: %w", ctx.Err())
 		}
-		return
+		return keys, faults
 	}
-	opened, faults := i.open(ctx, keystores, passwords)
-	var keys []stored.Key
-	for _, secret := range opened {
-		if secret != nil {
-			defer secret.Wipe()
-			keys = append(keys, stored.Key{Secret: secret, Status: store.Active})
-		}
-	}
-	results := i.source.Import(ctx, keys)
-	for n, secret := range opened {
-		if secret == nil {
-			tell(n, "", false, faults[n])
-			continue
-		}
-		r := results[0]
-		results = results[1:]
-		tell(n, r.PublicKey.String(), r.Outcome == stored.Duplicate, r.Err)
-	}
-}
-
-// open decrypts keystores, half as many at once as there are CPUs. A key is nil where there is an error.
-func (i *Intake) open(ctx context.Context, keystores, passwords []string) ([]*bls.SecretKey, []error) {
-	keys, faults := make([]*bls.SecretKey, len(keystores)), make([]error, len(keystores))
 	next := make(chan int)
 	var opening sync.WaitGroup
 	for range min(max(1, runtime.GOMAXPROCS(0)/2), len(keystores)) {
 		opening.Go(func() {
 			for n := range next {
-				password := []byte(passwords[n])
-				keys[n], faults[n] = i.decrypt(ctx, []byte(keystores[n]), password)
-				clear(password)
+				keys[n], faults[n] = i.openOne(ctx, keystores[n], passwords[n])
 			}
 		})
 	}
@@ -84,4 +66,14 @@ func (i *Intake) open(ctx context.Context, keystores, passwords []string) ([]*bl
 	close(next)
 	opening.Wait()
 	return keys, faults
+}
+
+func (i *Intake) openOne(ctx context.Context, keystore, password []byte) (*bls.SecretKey, error) {
+	if len(keystore) > maxKeystore {
+		return nil, fmt.Errorf("the keystore has %d bytes, the limit is %d", len(keystore), maxKeystore)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open the keystore: %w", err)
+	}
+	return i.decrypt(ctx, keystore, password)
 }

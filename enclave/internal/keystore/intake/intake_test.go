@@ -8,16 +8,10 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/stored"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store"
-	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,19 +24,8 @@ type stopped struct {
 	let           chan struct{}
 }
 
-// unsealed stands where the chamber does; nothing gets as far as to be sealed.
-type unsealed struct{ stored.Sealer }
-
-func newStopped(t *testing.T) *stopped {
-	t.Helper()
-	source, err := stored.New(stored.Options{
-		Keys: &storetest.Keys{}, Sealer: unsealed{}, Keystore: keystore.New(), Statuses: []store.Status{store.Active}, Readers: 1,
-		Closed: func(error) bool { return false }, Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &stopped{Intake: New(source, filesystem.NewKDFMemory(100, 1<<30)), let: make(chan struct{})}
+func newStopped() *stopped {
+	s := &stopped{Intake: New(nil, filesystem.NewKDFMemory(100, 1<<30)), let: make(chan struct{})}
 	open := s.decrypt
 	s.decrypt = func(ctx context.Context, text, password []byte) (*bls.SecretKey, error) {
 		s.count(1, 1)
@@ -59,13 +42,12 @@ func (s *stopped) count(begun, atWork int) {
 	s.begun, s.atWork = s.begun+begun, s.atWork+atWork
 }
 
-// begin imports n keystores, and returns where their results will be when all have one.
+// begin opens n keystores, and returns where their results will be when all have one.
 func (s *stopped) begin(ctx context.Context, n int) <-chan []error {
 	done := make(chan []error, 1)
 	go func() {
-		var results []error
-		s.Import(ctx, make([]string, n), make([]string, n), func(_ int, _ string, _ bool, err error) { results = append(results, err) })
-		done <- results
+		_, faults := s.open(ctx, make([][]byte, n), make([][]byte, n))
+		done <- faults
 	}()
 	return done
 }
@@ -76,7 +58,7 @@ func TestImportLeavesCPUs(t *testing.T) {
 	for cpus, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 8: 4} {
 		runtime.GOMAXPROCS(cpus)
 		synctest.Test(t, func(t *testing.T) {
-			s := newStopped(t)
+			s := newStopped()
 			var imports []<-chan []error
 			for range 4 {
 				imports = append(imports, s.begin(t.Context(), 10))
@@ -103,7 +85,7 @@ func TestImportLeavesCPUs(t *testing.T) {
 // TestImportStopsWaiting: who is gone before its turn gets no keystore opened, and each of them has its result.
 func TestImportStopsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStopped(t)
+		s := newStopped()
 		first := s.begin(t.Context(), 1)
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())

@@ -35,11 +35,13 @@ type Sealer interface {
 	Current(blob []byte) bool
 }
 
-// Options are what a Source is made of. All must be set but Statuses, RefreshInterval and Failures.
+// Options are what a Source is made of. All must be set but Statuses, RefreshInterval and Failures, and Overhead for List.
 type Options struct {
 	Keys     store.Keys
 	Sealer   Sealer
 	Keystore *keystore.Keystore
+	// Overhead is how many bytes longer than its plaintext a sealed item is.
+	Overhead int
 	// Closed says of an error of the Sealer that it is about the chamber, which is sealed or does not know its state, and not about the item.
 	Closed func(error) bool
 	// Statuses are those of the keys that are loaded: active, inactive or both. None loads none.
