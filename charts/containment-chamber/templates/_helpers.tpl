@@ -78,6 +78,9 @@ app.kubernetes.io/part-of: containment-chamber
 {{- $_ := set $tee "simulated" (dict "socket_dir" "/run/containment-chamber" "state_dir" "/var/lib/containment-chamber/nsm") -}}
 {{- end -}}
 {{- $_ := set $set "tee" $tee -}}
+{{- if eq $mode "nitro" -}}
+{{- $_ := set $set "auth" (dict "mode" "policies") -}}
+{{- end -}}
 {{- end -}}
 {{- $config := mustDeepCopy .Values.config -}}
 {{- if not (hasKey (default dict $config.server) "drain_delay_seconds") -}}

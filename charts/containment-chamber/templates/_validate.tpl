@@ -14,6 +14,7 @@ config.network: must be set to mainnet, sepolia, hoodi, holesky, gnosis or custo
 config.anti_slashing.backend: must be set to postgres, dynamodb or sqlite; it decides whether this signer can vote twice
 {{- end }}
 {{- include "containment-chamber.problems.listeners" . }}
+{{- include "containment-chamber.problems.access" . }}
 {{- include "containment-chamber.problems.stores" (dict "root" . "mode" $mode "backend" $backend "state" $state) }}
 {{- if eq $mode "nitro" }}
 {{- include "containment-chamber.problems.nitro" . }}
@@ -134,6 +135,20 @@ has parameters beside host and sslmode, such as password: want postgres://USER@H
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "containment-chamber.problems.access" -}}
+{{- $c := .Values.config -}}
+{{- $nitro := eq (include "containment-chamber.mode" .) "nitro" -}}
+{{- if and $nitro (eq (dig "auth" "mode" "" $c) "open") }}
+config.auth.mode: open is refused on Nitro, where the node could ask for signatures of every key; want policies, which the chart sets
+{{- end }}
+{{- if and $nitro (dig "auth" "policy_file" "" $c) }}
+config.auth.policy_file: an enclave has no files, and keeps policies and tokens under the master key
+{{- end }}
+{{- if and (eq (include "containment-chamber.mode" .) "standard") (eq (dig "auth" "mode" "" $c) "policies") (not (dig "auth" "policy_file" "" $c)) (not (dig "signer_state" "backend" "" $c)) }}
+config.auth.mode: policies needs a place where they are: config.auth.policy_file on a volume, or config.signer_state.backend
+{{- end }}
 {{- end -}}
 
 {{- define "containment-chamber.problems.nitro" -}}

@@ -200,14 +200,14 @@ func (s *operatorSigner) send(req *http.Request, take func(io.Reader) error) err
 }
 
 func (*operatorSigner) refusal(res *http.Response) error {
-	if res.StatusCode == http.StatusNotFound {
-		return &refusalError{res.StatusCode, "the signer does not serve " + res.Request.URL.Path + ": it has no chamber, or this is its health port"}
-	}
 	var said struct {
 		Message string `json:"message"`
 	}
 	err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&said)
-	if err != nil || said.Message == "" {
+	switch {
+	case res.StatusCode == http.StatusNotFound && (err != nil || said.Message == "" || strings.HasPrefix(said.Message, "no such path")):
+		said.Message = "the signer does not serve " + res.Request.URL.Path + ": it has no chamber, or this is its health port"
+	case err != nil || said.Message == "":
 		said.Message = "it answers " + res.Status + ", not as a signer does"
 	}
 	return &refusalError{res.StatusCode, strings.Map(printable, said.Message)}

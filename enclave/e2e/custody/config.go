@@ -33,6 +33,7 @@ type settings struct {
 	KeyTable         string
 	Database         string // of the slashing record
 	SlashingAPI      bool
+	OpenExits        bool
 	ImpostorPort     int // of a server in the place of the database; 0 is none
 	KMSImpostorPort  int // the same of KMS
 }

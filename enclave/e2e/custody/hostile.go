@@ -69,6 +69,7 @@ func (s *story) hostileConfigurations(ctx context.Context) error {
 		name, what string
 		change     func(*settings)
 	}{
+		{"hostile-access", "exits for everybody", func(c *settings) { c.OpenExits = true }},
 		{"hostile-record", "another slashing store", func(c *settings) { c.Database = otherDatabase }},
 		{"hostile-keys", "another table of keys, and the slashing record open to all", func(c *settings) { c.KeyTable, c.SlashingAPI = "hostile-keys", true }},
 		{"hostile-state", "other tables, and a setup token of its own", func(c *settings) {

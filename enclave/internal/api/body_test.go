@@ -41,7 +41,7 @@ func TestBodiesOfEverySizeArrive(t *testing.T) {
 // nothingHeld waits until every place has been given back: handlers return after their answers.
 func nothingHeld(t *testing.T, l *Limits) {
 	t.Helper()
-	for _, p := range []*places{&l.requests, &l.lists, &l.operators, &l.attestation, &l.healthcheck, &l.readyz, &l.metrics, &l.memory} {
+	for _, p := range []*places{&l.requests, &l.lists, &l.operators, &l.keys, &l.attestation, &l.healthcheck, &l.readyz, &l.metrics, &l.memory} {
 		await(t, func() bool { return p.taken.Load() == 0 })
 	}
 }

@@ -88,7 +88,7 @@ func (l *Limits) atone(ctx context.Context, penalty time.Duration) {
 // CredentialOf reads what a request shows: a bearer token, or the password of Basic credentials, which is the only form that most validator
 // clients can send; the user name says nothing. Two headers are refused, because somebody before us may have looked at the other one.
 func CredentialOf(r *http.Request) auth.Credential {
-	c := auth.Credential{From: r.RemoteAddr, Request: r.Method + " " + r.URL.Path}
+	c := auth.Credential{Request: auth.Request{From: r.RemoteAddr, Method: r.Method, Path: r.URL.Path}}
 	if r.TLS != nil {
 		c.Chain = r.TLS.PeerCertificates
 	}
@@ -105,7 +105,7 @@ func CredentialOf(r *http.Request) auth.Credential {
 	case len(values) > 1:
 		c.Fault = fmt.Errorf("want one header Authorization, and there are %d", len(values))
 	case c.Token == "" || len(c.Token) > maxToken:
-		c.Fault = errors.New("Authorization: want Bearer and a token, or Basic with the token as password")
+		c.Fault = errors.New("want Authorization: Bearer and a token, or Basic with the token as password")
 	}
 	return c
 }

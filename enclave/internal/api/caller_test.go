@@ -28,14 +28,14 @@ func TestCredential(t *testing.T) {
 		"bearer in lower case":     {[]string{"bearer  t-1 "}, "t-1", ""},
 		"basic":                    {[]string{"Basic dXNlcjp0LTE="}, "t-1", ""},
 		"basic without user":       {[]string{"Basic OnQtMQ=="}, "t-1", ""},
-		"basic that is no base64":  {[]string{"Basic t-1"}, "", "want Bearer and a token, or Basic"},
-		"basic without a password": {[]string{"Basic dXNlcg=="}, "", "want Bearer and a token, or Basic"},
-		"another scheme":           {[]string{"Digest t-1"}, "", "want Bearer and a token, or Basic"},
-		"token alone":              {[]string{"t-1"}, "", "want Bearer and a token, or Basic"},
-		"bearer alone":             {[]string{"Bearer"}, "", "want Bearer and a token, or Basic"},
-		"nothing":                  {[]string{""}, "", "want Bearer and a token, or Basic"},
+		"basic that is no base64":  {[]string{"Basic t-1"}, "", "want Authorization: Bearer and a token, or Basic"},
+		"basic without a password": {[]string{"Basic dXNlcg=="}, "", "want Authorization: Bearer and a token, or Basic"},
+		"another scheme":           {[]string{"Digest t-1"}, "", "want Authorization: Bearer and a token, or Basic"},
+		"token alone":              {[]string{"t-1"}, "", "want Authorization: Bearer and a token, or Basic"},
+		"bearer alone":             {[]string{"Bearer"}, "", "want Authorization: Bearer and a token, or Basic"},
+		"nothing":                  {[]string{""}, "", "want Authorization: Bearer and a token, or Basic"},
 		"two":                      {[]string{"Bearer t-1", "Bearer t-1"}, "t-1", "want one header Authorization, and there are 2"},
-		"huge":                     {[]string{"Bearer " + strings.Repeat("x", maxToken+1)}, strings.Repeat("x", maxToken+1), "want Bearer and a token"},
+		"huge":                     {[]string{"Bearer " + strings.Repeat("x", maxToken+1)}, strings.Repeat("x", maxToken+1), "want Authorization: Bearer and a token"},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x?secret=1", nil)
 		r.Header["Authorization"] = tc.headers
@@ -47,8 +47,8 @@ func TestCredential(t *testing.T) {
 		if c.Token != tc.want || !strings.Contains(fault, tc.fault) || (fault == "") != (tc.fault == "") {
 			t.Errorf("%s: token %.20q, fault %q; want %.20q, %q", name, c.Token, fault, tc.want, tc.fault)
 		}
-		if c.Request != "GET /x" || c.From == "" {
-			t.Errorf("%s: request %q from %q", name, c.Request, c.From)
+		if want := (auth.Request{From: r.RemoteAddr, Method: "GET", Path: "/x"}); c.Request != want || c.Request.From == "" {
+			t.Errorf("%s: request %+v", name, c.Request)
 		}
 	}
 }
@@ -127,4 +127,28 @@ func TestRefusalsBreakTheConnection(t *testing.T) {
 			t.Errorf("headers %v", w.Header())
 		}
 	})
+}
+
+// TestNobodyHoldsAnOperatorsPlace: who has no token, and sends a file that does not come, has the answer and leaves the place.
+func TestNobodyHoldsAnOperatorsPlace(t *testing.T) {
+	l := limits(t, 1)
+	l.Identify(authtest.New(auth.Options{Keeper: &authtest.Keeper{}}).Identify, time.Millisecond)
+	r := overTCP(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := Caller(r).Manages(); err != nil {
+			WriteProblem(w, err)
+		}
+	}))
+	for range 4 * maxOperators {
+		p := r.connect()
+		p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 1000000\r\n\r\nx", filePaths[0])
+		if status, _, _ := p.answer(); status != http.StatusUnauthorized {
+			t.Fatalf("without a token: %d", status)
+		}
+	}
+	await(t, func() bool { return l.operators.taken.Load() == 0 }) // although nobody has sent more, or gone
+	p := r.connect()
+	p.send("POST %s HTTP/1.1\r\nHost: signer\r\nContent-Length: 1\r\nAuthorization: Bearer %s\r\n\r\nx", filePaths[0], authtest.ManagementToken)
+	if status, says, _ := p.answer(); status != http.StatusOK {
+		t.Errorf("with one: %d %s", status, says)
+	}
 }

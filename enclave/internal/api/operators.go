@@ -27,6 +27,9 @@ const keysPath = "/api/v1/chamber/keys"
 // filePaths are those whose bodies are files; other bodies come within readTimeout.
 var filePaths = []string{operatorPrefix + "import", "/api/v1/chamber/operator/restore"} //nolint:gochecknoglobals // as above
 
+// keystoresPath is the Key Manager API's, whose bodies are in memory as those of duties are.
+const keystoresPath = "/eth/v1/keystores"
+
 const (
 	maxOperators    = 4         // requests at once
 	maxKeyRequests  = 256       // the same to stored keys
@@ -66,7 +69,7 @@ func (l *Limits) serveOperator(w http.ResponseWriter, r *http.Request, h http.Ha
 	}
 	defer s.hurry() // of an answer that is written when the handler has returned
 	h.ServeHTTP(s, r)
-	if s.file && r.ProtoMajor == 1 {
+	if s.file && r.ProtoMajor == 1 && s.status != http.StatusUnauthorized && s.status != http.StatusForbidden { // a place is for who may
 		s.linger()
 	}
 }
@@ -98,6 +101,13 @@ type stream struct {
 	came    int64         // bytes of the body
 	waited  time.Duration // for them: what a handler does in between is not the peer's
 	ended   error         // of body
+	status  int           // of the answer; 0 before it, and of one that says none
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (s *stream) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
 }
 
 // Read implements io.Reader, for the body. After its end there is no deadline: it would end the wait for an answer that takes long.

@@ -213,13 +213,16 @@ func TestFewOperatorsAtOnce(t *testing.T) {
 	if status, _, _ := late.answer(); status != http.StatusServiceUnavailable {
 		t.Errorf("one more: %d", status)
 	}
+	keys := r.connect() // have places of their own
+	keys.get(keysPath)
+	<-entered
 	other := r.connect()
 	other.post("/sign", "x")
 	if status, _, _ := other.answer(); status != http.StatusOK {
 		t.Errorf("a request that signs: %d", status)
 	}
 	close(leave)
-	for _, p := range peers {
+	for _, p := range append(peers, keys) {
 		if status, says, _ := p.answer(); status != http.StatusOK || says != "done" {
 			t.Errorf("%d %s", status, says)
 		}
@@ -245,6 +248,21 @@ func TestABrokenAnswerIsNoFault(t *testing.T) {
 		}()
 		if got := lines.FilterMessage("a handler panicked").Len(); got != test.lines {
 			t.Errorf("%v: %d lines, want %d", test.panics, got, test.lines)
+		}
+	}
+}
+
+// TestPathsOfKeys: what is at and below the path, and no other.
+func TestPathsOfKeys(t *testing.T) {
+	for path, want := range map[string]bool{
+		keysPath: true, keysPath + "/generate": true, keysPath + "/0x80/backup": true, keysPath + "s": false, "/api/v1/chamber": false, "/eth/v1/keystores": false,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := toKeys(r); got != want || got && !fromOperator(r) {
+			t.Errorf("%s: %t", path, got)
 		}
 	}
 }

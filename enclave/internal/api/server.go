@@ -68,7 +68,7 @@ func NewServer(name string, l net.Listener, handler http.Handler, tlsConfig *tls
 func guarded(h http.Handler, log *zap.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit := requestTimeout
-		if fromOperator(r) {
+		if fromOperator(r) || r.URL.Path == keystoresPath { // which bounds itself, as it is configured
 			limit = operatorTimeout
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), limit)

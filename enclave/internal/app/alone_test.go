@@ -50,6 +50,12 @@ func startAlone(t *testing.T, extra string, environ ...string) *alone {
 	a.token = "an-operator-of-the-tests"
 	a.write("config.yaml", strings.ReplaceAll(`{network: hoodi, server: {listen_port: 0}, metrics: {listen_address: 127.0.0.1, listen_port: 0}, log: {level: debug},
 key_sources: {filesystem: {paths: [DIR/keys]}}, auth: {policy_file: DIR/policies.yaml}, anti_slashing: {backend: sqlite, sqlite: {path: DIR/s.sqlite}}`+extra+"}", "DIR", a.dir))
+	for _, variable := range environ {
+		if pair, ok := strings.CutPrefix(variable, "TEST_TLS="); ok { // what tls.file is to have
+			a.write("tls.crt", pair)
+			a.write("tls.key", pair)
+		}
+	}
 	cfg, err := config.Load(config.Sources{Path: filepath.Join(a.dir, "config.yaml"), Environ: environ})
 	if err != nil {
 		t.Fatal(err)

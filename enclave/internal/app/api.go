@@ -50,7 +50,7 @@ func (s *signer) newDuties() (*eth2.API, error) {
 	s.house.onStop("signing", func() error { s.signing.Stop(); return nil })
 	deps := eth2.Deps{
 		Network: network, Signer: s.signing, Keys: s.keys.store,
-		Canaries: canaries, Log: s.log.Named("eth2"), Registry: s.registry,
+		Canaries: canaries, Canary: s.keys.store.Canary, Log: s.log.Named("eth2"), Registry: s.registry,
 	}
 	if s.ledger != nil {
 		deps.HighWatermark = s.ledger.HighWatermark

@@ -133,6 +133,7 @@ func TestTheDescriptionNamesTheScopes(t *testing.T) {
 	if diff := cmp.Diff(known, find(t, document, "components", "schemas", "ChamberScope")["enum"]); diff != "" {
 		t.Errorf("scopes (-code +described):\n%s", diff)
 	}
+	used := map[any]bool{}
 	for path, item := range find(t, document, "paths") {
 		for method, operation := range item.(map[string]any) {
 			operation, ok := operation.(map[string]any)
@@ -140,6 +141,7 @@ func TestTheDescriptionNamesTheScopes(t *testing.T) {
 				continue
 			}
 			scope, _ := operation["x-scope"].(string)
+			used[scope] = true
 			var schemes []string
 			security, ok := operation["security"].([]any)
 			if !ok {
@@ -165,6 +167,11 @@ func TestTheDescriptionNamesTheScopes(t *testing.T) {
 			if diff := cmp.Diff(want, schemes); diff != "" {
 				t.Errorf("%s %s, scope %s (-want +described):\n%s", method, path, scope, diff)
 			}
+		}
+	}
+	for _, s := range known {
+		if !used[s] {
+			t.Errorf("no operation has scope %s", s)
 		}
 	}
 }
@@ -248,7 +255,7 @@ func startUninitialized(t *testing.T) *described {
 	t.Cleanup(transport.CloseIdleConnections)
 	a := &alone{t: t, dir: t.TempDir(), lines: &lines{}, done: make(chan error, 1), client: &http.Client{Transport: transport}}
 	a.write("config.yaml", strings.ReplaceAll(`{network: hoodi, server: {listen_port: 0}, metrics: {listen_address: 127.0.0.1, listen_port: 0}, auth: {mode: policies}, log: {level: debug},
-http: {experimental: {batch_sign: true}}, key_sources: {database: {enabled: true}},
+http: {experimental: {batch_sign: true}, key_manager_api: {enabled: true}}, key_sources: {database: {enabled: true}},
 anti_slashing: {backend: sqlite, api: true, sqlite: {path: DIR/s.sqlite}}`+
 		strings.Replace(startVault(t).configuration(), "chamber: {", "chamber: {keys: {generate: {enabled: true}}, ", 1)+"}", "DIR", a.dir))
 	cfg, err := config.Load(config.Sources{Path: filepath.Join(a.dir, "config.yaml")})

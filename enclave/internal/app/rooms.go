@@ -145,7 +145,7 @@ func (s *signer) loadKeys(ctx context.Context) error {
 	if s.keys, err = newKeys(s.cfg.KeySources.Filesystem, s.log.Named("keystore"), s.registry); err != nil {
 		return err
 	}
-	s.keys.bar = s.options.Bar
+	s.keys.bar, s.keys.mayBeEmpty = s.options.Bar, s.cfg.HTTP.KeyManagerAPI.Enabled
 	if err := s.openStored(ctx); err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ type Caller struct {
 	open    bool    // duties are everybody's
 	exits   bool    // as [Options.OpenExits]
 	setup   bool    // by the setup token, which is good for what makes a chamber
-	tell    func(who string, refusal *problem.Error)
+
+	policies *Policies // that hear of refusals; nil in the zero Caller
+	request  Request
 }
 
 // holder is a token or a certificate that is known.
@@ -43,8 +45,8 @@ func (c Caller) Refused() error { return c.told(c.refused) }
 
 // told has a refusal be seen.
 func (c Caller) told(err error) error {
-	if p, ok := err.(*problem.Error); ok && c.tell != nil { //nolint:errorlint // ours, as it is made
-		c.tell(c.String(), p)
+	if p, ok := err.(*problem.Error); ok && c.policies != nil { //nolint:errorlint // ours, as it is made
+		c.policies.tell(c, p)
 	}
 	return err
 }

@@ -97,16 +97,14 @@ func New(o Options) (*Policies, error) {
 	return p, o.Registry.Register(p.rejections)
 }
 
-// refusal leaves a line and a count of a refusal; that nobody can be told from anybody is none.
-func (p *Policies) refusal(from, what string) func(who string, refusal *problem.Error) {
-	return func(who string, refusal *problem.Error) {
-		if refusal.Kind == problem.Sealed {
-			return
-		}
-		p.rejections.WithLabelValues(refusal.Kind.String()).Inc()
-		p.o.Log.Warn("refused", zap.String("audit", "refused"), zap.String("caller", who), zap.String("from", from), zap.String("request", what),
-			zap.Int("status", refusal.Kind.Status()), zap.Error(refusal))
+// tell leaves a line and a count of a refusal; that nobody can be told from anybody is none.
+func (p *Policies) tell(c Caller, refusal *problem.Error) {
+	if refusal.Kind == problem.Sealed {
+		return
 	}
+	p.rejections.WithLabelValues(refusal.Kind.String()).Inc()
+	p.o.Log.Warn("refused", zap.String("audit", "refused"), zap.String("caller", c.String()), zap.String("from", c.request.From),
+		zap.String("request", c.request.Method+" "+c.request.Path), zap.Int("status", refusal.Kind.Status()), zap.Error(refusal))
 }
 
 // Credential is what a caller shows.
@@ -116,20 +114,26 @@ type Credential struct {
 	Chain []*x509.Certificate
 	// Fault is why what was sent is no credential; nil if it may be one.
 	Fault error
-	// From is the address that it came from, as far as it is known, and Request what is asked for: they are for the log, and decide nothing.
-	From, Request string
+	// Request is for the log, and decides nothing.
+	Request Request
 }
+
+// Request is what is asked for, and the address that it came from as far as that is known.
+type Request struct{ From, Method, Path string }
 
 // Identify returns who shows a credential. A token that is not known is nobody's, also where nobody needs one, unless there can be none. A
 // certificate that is not known is none.
 func (p *Policies) Identify(c Credential) Caller {
-	caller := Caller{open: p.o.Open, exits: p.o.OpenExits, tell: p.refusal(c.From, c.Request)}
+	caller := Caller{open: p.o.Open, exits: p.o.OpenExits, policies: p, request: c.Request}
 	if c.Fault != nil {
 		caller.refused = problem.New(problem.Unauthenticated, "%v", c.Fault)
 		return caller
 	}
 	if c.Token == "" {
-		caller.by = p.certified(c.Chain)
+		var err error
+		if caller.by, err = p.certified(c.Chain); err != nil && !p.o.Open {
+			caller.refused = closed(err)
+		}
 		return caller
 	}
 	if p.o.File == nil && p.o.Keeper == nil && p.o.Open {
@@ -142,9 +146,14 @@ func (p *Policies) Identify(c Credential) Caller {
 	case errors.Is(err, ErrUnknown):
 		caller.refused = problem.New(problem.Unauthenticated, "%v", err) // more than that only for who has a token that was right
 	default:
-		caller.refused = problem.Wrap(problem.Sealed, err, "the signer cannot tell who you are: "+err.Error())
+		caller.refused = closed(err)
 	}
 	return caller
+}
+
+// closed is what callers hear while nobody can be told from anybody.
+func closed(err error) error {
+	return problem.Wrap(problem.Sealed, err, "the signer cannot tell who you are: "+err.Error())
 }
 
 func (p *Policies) holderOf(token string, caller *Caller) (*holder, error) {
@@ -201,27 +210,28 @@ func (p *Policies) client(token string) (*holder, error) {
 	return t.holder, nil
 }
 
-// certified finds the certificate of a client; nil if it is none of ours, or nobody can tell.
-func (p *Policies) certified(chain []*x509.Certificate) *holder {
+// certified finds the certificate of a client; nil if it is none of ours. The error means that nobody can tell.
+func (p *Policies) certified(chain []*x509.Certificate) (found *holder, err error) {
 	if len(chain) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nobody is one of the answers
 	}
 	var all []keptCertificate
 	if p.o.File != nil {
 		all = append(all, p.o.File.certificates()...)
 	}
 	if p.o.Keeper != nil {
-		if v, err := p.now(); err == nil {
+		var v *version
+		if v, err = p.now(); err == nil {
 			all = append(all, v.certificates...)
 		}
 	}
 	for _, k := range all {
 		if k.is(chain, p.o.Now()) {
 			p.touch(k.ID)
-			return k.holder
+			return k.holder, nil
 		}
 	}
-	return nil
+	return nil, err
 }
 
 // now is the keeper's document as it is now.

@@ -108,9 +108,9 @@ type rotating struct {
 
 // view is what is known at one time. It does not change.
 type view struct {
-	stored                // without a manifest if the chamber is uninitialized
-	keys        *keyring  // nil unless unsealed
-	frozen      *frozen   // nil unless unsealed
+	stored               // without a manifest if the chamber is uninitialized
+	keys        *keyring // nil unless unsealed
+	frozen      *frozen  // nil unless unsealed
 	policies    policies
 	missing     []string  // items that the manifest names and that are not there, or damaged
 	sealed      string    // why it is sealed

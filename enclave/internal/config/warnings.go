@@ -17,6 +17,9 @@ func (c *Config) Warnings() []string {
 	if health, _ := c.PlainHealth(); !health && c.TLS.Mode != "disabled" {
 		warnings = append(warnings, "server.plaintext is full: tokens that clients send to server.listen_port go over it in the clear, although there is a TLS listener")
 	}
+	if g := c.Chamber.Keys.Generate; g.Enabled && !g.Backup.Enabled {
+		warnings = append(warnings, "chamber.keys.generate.backup.enabled is false: nobody can make new keys again, and the table of stored keys, with its backups, is all there is of them")
+	}
 	return slices.Concat(warnings, c.custodyWarnings(), c.slashingWarnings(), c.clearWarnings(), c.unused())
 }
 

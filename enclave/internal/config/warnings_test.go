@@ -83,6 +83,8 @@ func TestCustodyWarnings(t *testing.T) {
 				"key_sources.database.status_filter is set but key_sources.database.enabled is false" + idle, "key_sources.database.refresh_interval_seconds is set",
 			},
 		},
+		{"new keys without a backup", stateSQLite, []string{"--chamber-keys-generate-enabled=true"}, []string{"chamber.keys.generate.backup.enabled is false"}},
+		{"new keys with a backup", stateSQLite, []string{"--chamber-keys-generate-enabled=true", "--chamber-keys-generate-backup-enabled=true", "--chamber-keys-generate-backup-recipients=" + recipient}, nil},
 		{"defaults written out", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}}\n", []string{"--key-sources-dynamodb-status-filter=active", "--chamber-wrap=data_key", "--chamber-id="}, nil},
 		{
 			"sealed for nothing", "network: hoodi\nanti_slashing: {backend: sqlite, sqlite: {path: x}}\n",

@@ -4,6 +4,7 @@ package keystore
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/secret"
@@ -15,10 +16,22 @@ type Key struct {
 	secret.Redacted
 	scalar *bls.SecretKey
 	source Source // set by the keystore, before others see the key
+	canary uint32 // read and written atomically; 1 is true
 }
 
 // NewKey takes a secret key over: the keystore wipes it.
 func NewKey(scalar *bls.SecretKey) *Key { return &Key{scalar: scalar} }
+
+// SetCanary says whether nobody should ever ask for the key.
+func (k *Key) SetCanary(canary bool) {
+	word := uint32(0)
+	if canary {
+		word = 1
+	}
+	atomic.StoreUint32(&k.canary, word)
+}
+
+func (k *Key) isCanary() bool { return atomic.LoadUint32(&k.canary) == 1 }
 
 // PublicKey names the key.
 func (k *Key) PublicKey() bls.PublicKey { return k.scalar.PublicKey() }

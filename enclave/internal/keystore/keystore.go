@@ -61,6 +61,12 @@ func (k *Keystore) SourceOf(public bls.PublicKey) (s Source, ok bool) {
 	return key.source, true
 }
 
+// Canary says whether a key is loaded that nobody should ever ask for.
+func (k *Keystore) Canary(public bls.PublicKey) bool {
+	key, ok := k.keys.Load().find(public)
+	return ok && key.isCanary()
+}
+
 // Held returns a key that came from a source; ok is false if the source has no such key.
 func (k *Keystore) Held(source Source, public bls.PublicKey) (key *Key, ok bool) {
 	key, ok = k.keys.Load().find(public)
@@ -99,6 +105,7 @@ func (k *Keystore) Replace(source Source, keys []*Key) Change {
 			continue
 		}
 		if holder, ok := before.find(public); ok { // of the same source
+			holder.SetCanary(key.isCanary())
 			key.discard(holder)
 			next.add(holder)
 			continue

@@ -35,7 +35,7 @@ const (
 	RouteImport         = RouteKeys
 	RouteGenerate       = RouteKeys + "/generate"
 	RoutePolicies       = "/api/v1/chamber/auth/policies"
-	RouteTokens         = "/api/v1/chamber/auth/tokens"
+	RouteTokens         = "/api/v1/chamber/auth/tokens" //nolint:gosec // G101: a path
 	RouteResetAuth      = "/api/v1/chamber/auth/reset"
 )
 

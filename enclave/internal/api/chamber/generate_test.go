@@ -39,12 +39,14 @@ func recoverable(t *testing.T, with func(*chamber.Options, *routes.Options)) (*d
 	return d, identity
 }
 
-// opened is what is inside a backup.
-func opened(t *testing.T, backup string, identity age.Identity) (inside struct {
+// inside is what a backup holds.
+type inside struct {
 	Mnemonic    string
 	Count       int
 	FirstPubkey string `json:"first_pubkey"`
-}) {
+}
+
+func opened(t *testing.T, backup string, identity age.Identity) (held inside) {
 	t.Helper()
 	r, err := age.Decrypt(armor.NewReader(strings.NewReader(backup)), identity)
 	if err != nil {
@@ -52,12 +54,12 @@ func opened(t *testing.T, backup string, identity age.Identity) (inside struct {
 	}
 	text, err := io.ReadAll(r)
 	if err == nil {
-		err = json.Unmarshal(text, &inside)
+		err = json.Unmarshal(text, &held)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return inside
+	return held
 }
 
 // TestGenerate: new keys are stored and loaded when they are told, each with the backup beside it.

@@ -45,4 +45,4 @@ func unknown(err error) error {
 // unknownError is an auth.ErrUnknown with the chamber's words.
 type unknownError struct{ error }
 
-func (unknownError) Is(target error) bool { return target == auth.ErrUnknown } //nolint:errorlint // that is what Is is for
+func (unknownError) Is(target error) bool { return target == auth.ErrUnknown }

@@ -23,7 +23,8 @@ type Lister interface {
 type Generator interface {
 	// Generate makes a mnemonic and count keys of it, and stores them with a status, and beside each the backup of the mnemonic, if there is
 	// one, which it returns. may is called with each key before any is stored; with its error, which is returned, none is. tell is called with
-	// each key, in order, once what became of it is durable: with its deposit data if terms are given, or why it is not known to be stored.
+	// each key, in order, once what became of it is durable: with its deposit data if terms are given, or why it is not known to be stored, or has no deposit
+	// data.
 	Generate(
 		ctx context.Context, count int, status store.Status, terms *deposit.Terms, may func(public bls.PublicKey) error,
 		tell func(public bls.PublicKey, path string, data *deposit.Data, err error),

@@ -60,11 +60,11 @@ func inField(field string, err error) error {
 // parseHex reads 0x and the digits of as many bytes as to has.
 func parseHex(text string, to []byte) error {
 	digits, prefixed := strings.CutPrefix(text, "0x")
-	if b, err := hex.DecodeString(digits); !prefixed || err != nil || len(b) != len(to) {
+	b, err := hex.DecodeString(digits)
+	if !prefixed || err != nil || len(b) != len(to) {
 		return fmt.Errorf("want 0x and %d hexadecimal digits", 2*len(to))
-	} else {
-		copy(to, b)
 	}
+	copy(to, b)
 	return nil
 }
 

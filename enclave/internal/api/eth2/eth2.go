@@ -33,12 +33,13 @@ type keys interface {
 	PublicKeys() []bls.PublicKey
 }
 
-// Deps are what the calls need. All but Canaries and HighWatermark are required.
+// Deps are what the calls need. All but Canaries, Canary and HighWatermark are required.
 type Deps struct {
 	Network  *eth2.Network
 	Signer   signer
 	Keys     keys
-	Canaries []bls.PublicKey // keys that nobody should ever ask for
+	Canaries []bls.PublicKey          // keys that nobody should ever ask for
+	Canary   func(bls.PublicKey) bool // says the same of others; nil of none
 	// HighWatermark reads that of all keys; nil where nothing is recorded.
 	HighWatermark func(ctx context.Context) (slashing.HighWatermark, error)
 	// Missing returns why keys are not listed that will be; nil, or nothing, if all are there.

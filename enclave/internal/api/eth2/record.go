@@ -40,7 +40,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}),
 		canaries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "containment_canary_signing_total",
-			Help: "Requests for a key of signing.canary_keys, which nobody should ever ask for, whatever the answer.",
+			Help: "Requests for a canary key (signing.canary_keys, or canary: true in its file), which nobody should ever ask for, whatever the answer.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.rejections, m.canaries} {
@@ -130,7 +130,7 @@ func (a *API) count(key bls.PublicKey, kind eth2.Kind, err error) (status int, l
 		}
 	}
 	a.metrics.requests.WithLabelValues(strconv.Itoa(status), kind.String()).Inc()
-	if a.canaries[key] {
+	if a.canaries[key] || a.deps.Canary != nil && a.deps.Canary(key) {
 		a.metrics.canaries.Inc()
 		a.deps.Log.Error("a canary key was asked for", zap.Stringer("kind", kind), zap.Stringer("key", key), zap.Int("status", status))
 	}

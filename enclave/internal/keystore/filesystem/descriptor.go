@@ -35,6 +35,7 @@ type descriptor struct {
 	private      []byte // privateKey of a file-raw, as text
 	keystoreFile string // of a file-keystore, like passwordFile; the path is complete
 	passwordFile string
+	canary       bool
 }
 
 // fields are those that a type of descriptor has beside type and keyType; all are required.
@@ -68,20 +69,35 @@ func parseDescriptor(b []byte, dir string) (*descriptor, error) {
 	case values["keyType"] != "BLS":
 		return nil, errors.New("field keyType is not BLS")
 	}
+	canary, err := parseCanary(values)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range own {
 		if values[name] == "" {
 			return nil, fmt.Errorf("field %s is missing", name)
 		}
 	}
 	if len(values) > len(own)+2 {
-		return nil, fmt.Errorf("a descriptor of type %s has only %s beside type and keyType", kind, strings.Join(own, " and "))
+		return nil, fmt.Errorf("a descriptor of type %s has only %s beside type, keyType and canary", kind, strings.Join(own, " and "))
 	}
 	return &descriptor{
 		kind:         kind,
 		private:      []byte(values["privateKey"]),
 		keystoreFile: beside(dir, values["keystoreFile"]),
 		passwordFile: beside(dir, values["keystorePasswordFile"]),
+		canary:       canary,
 	}, nil
+}
+
+// parseCanary takes the field canary out, which Web3Signer does not have: true for a key that nobody should ever ask for.
+func parseCanary(values map[string]string) (canary bool, err error) {
+	text, said := values["canary"]
+	delete(values, "canary")
+	if said && text != "true" && text != "false" {
+		return false, errors.New("field canary is neither true nor false")
+	}
+	return text == "true", nil
 }
 
 func beside(dir, path string) string {
@@ -112,7 +128,7 @@ func parseYAML(b []byte) (map[string]string, error) {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name, value := pairs[i], pairs[i+1]
 		switch name.Value {
-		case "type", "keyType", "privateKey", "keystoreFile", "keystorePasswordFile":
+		case "type", "keyType", "privateKey", "keystoreFile", "keystorePasswordFile", "canary":
 		default:
 			return nil, unknownField(name)
 		}

@@ -14,7 +14,8 @@ type entry struct {
 	path   string
 	mark   mark
 	key    *keystore.Key
-	fresh  bool    // key was made by this Load, and nobody else has it
+	fresh  bool // key was made by this Load, and nobody else has it
+	canary bool
 	locked *locked // a keystore that is still to be opened
 	err    error
 }
@@ -35,6 +36,9 @@ func (l *Loader) parse(e *entry) {
 	}
 	defer clear(text)
 	d, err := parseDescriptor(text, filepath.Dir(e.path))
+	if d != nil {
+		e.canary = d.canary
+	}
 	switch {
 	case err != nil:
 		e.err = err
@@ -104,6 +108,7 @@ func (l *Loader) sift(entries []entry) (keys []*keystore.Key, failures []FileErr
 			continue
 		}
 		first[public] = e.path
+		e.key.SetCanary(e.canary)
 		keys = append(keys, e.key)
 	}
 	for _, e := range entries {

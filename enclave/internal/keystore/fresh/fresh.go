@@ -4,6 +4,7 @@ package fresh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
@@ -26,7 +27,7 @@ var errStored = errors.New("the key was stored before, which no new key can have
 
 // Generate makes a mnemonic and count keys of it, and stores them with a status, and beside each the backup of the mnemonic, if there is
 // one, which it returns. may is called with each key before any is stored; with its error, which is returned, none is. tell is called with each
-// key, in order, once what became of it is durable: with its deposit data if terms are given, or why it is not known to be stored. If ctx
+// key, in order, once what became of it is durable: with its deposit data if terms are given, or why it is not known to be stored, or has no deposit data. If ctx
 // ends before the keys are made there are none; if its deadline is over later, those that are not stored have an error. A caller who is gone
 // meanwhile changes nothing.
 func (m *Maker) Generate(
@@ -54,9 +55,9 @@ func (m *Maker) Generate(
 			err = errStored
 		}
 		if err == nil && terms != nil {
-			var signed deposit.Data
-			if signed, err = terms.Sign(batch.Keys[i].Secret); err == nil {
-				data = &signed
+			signed, fault := terms.Sign(batch.Keys[i].Secret)
+			if data = &signed; fault != nil {
+				data, err = nil, fmt.Errorf("it is stored, and its deposit data could not be made: %w", fault)
 			}
 		}
 		tell(r.PublicKey, batch.Keys[i].Path(), data, err)

@@ -211,7 +211,7 @@ func newReplica(t testing.TB, keys store.Keys, chamber *sealer, change ...func(*
 	r := &replica{table: keys, keys: keystore.New(), sealer: chamber, registry: prometheus.NewRegistry(), logs: logs}
 	failures := prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"})
 	o := stored.Options{
-		Keys: keys, Sealer: chamber, Keystore: r.keys, Closed: func(err error) bool { return errors.Is(err, errClosed) },
+		Keys: keys, Sealer: chamber, Overhead: overhead, Keystore: r.keys, Closed: func(err error) bool { return errors.Is(err, errClosed) },
 		Statuses: []store.Status{store.Active}, RefreshInterval: interval, Readers: 8, Log: zap.New(core),
 		Failures: failures, Registry: r.registry,
 	}

@@ -22,8 +22,8 @@ run "a_route_for_each_place" {
     error_message = "a place has no route, or one too many"
   }
   assert {
-    condition     = !can(yamldecode(output.yaml).anti_slashing.trust_parent) && yamldecode(output.yaml).chamber.kms_threshold == 2
-    error_message = "the parent is trusted, or the threshold is another"
+    condition     = !can(yamldecode(output.yaml).anti_slashing.trust_parent) && yamldecode(output.yaml).chamber.kms_threshold == 2 && yamldecode(output.yaml).auth.mode == "policies"
+    error_message = "the parent is trusted, anybody may ask, or the threshold is another"
   }
 }
 
