@@ -34,7 +34,7 @@ BADNET := $(TOOLS)/toxiproxy-server
 BUILD := GOWORK=off CGO_ENABLED=1 go build -trimpath -buildvcs=false
 OS := $(shell uname -s)
 
-.PHONY: help setup build split run demo demo-custody check test e2e-vsock e2e-nsm storm lint bench fuzz oracle clients eif images chart reproduce release fmt clean
+.PHONY: help setup build split run demo demo-custody check test e2e-vsock e2e-nsm storm lint bench fuzz fuzz-api oracle clients eif images chart reproduce release fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ bench: split $(BADNET) ## what a signature costs in the running signer, against 
 
 fuzz: setup ## every fuzz target for FUZZTIME (20s)
 	@sh scripts/fuzz.sh $(FUZZTIME)
+
+fuzz-api: setup ## what a running signer answers against its description; needs Python 3.11, some four minutes
+	@sh scripts/fuzz-api.sh
 
 oracle: setup ## signing roots against those of lodestar, measurements of images against AWS's library; needs Node 20, npm and Rust
 	@sh scripts/oracle.sh

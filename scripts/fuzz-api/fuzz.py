@@ -1,7 +1,8 @@
 """Fuzzes the calls of a running signer against their description.
 
-Two signers are started on platform none, one after the other, each on ports of its own and in a folder of its own that is removed: one with
-keys and policies in files and auth.mode open, and one with a chamber, whose KMS is the stand-in of the demonstration, and auth.mode policies.
+Three signers are started on platform none, one after the other, each on ports of its own and in a folder of its own that is removed: one with
+keys and policies in files and auth.mode open; one with a chamber, whose KMS is the stand-in of the demonstration, and auth.mode policies; and
+one whose chamber is yet to be made, for the calls that make it.
 """
 
 import argparse
@@ -39,26 +40,26 @@ KMS_ROLE = "arn:aws:iam::111122223333:role/signer"
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/fuzz-api.sh", description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=int(os.environ.get("FUZZ_EXAMPLES", "25")), help="of each operation, beside those that follow from its schema")
+    parser.add_argument("--examples", type=int, default=int(os.environ.get("FUZZ_EXAMPLES", "10")), help="of each operation, beside those that follow from its schema")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("FUZZ_SEED", "1")), help="what the examples follow from")
-    parser.add_argument("--only", choices=["files", "chamber"], help="one of the two signers")
+    parser.add_argument("--only", choices=list(SIGNERS), help="one of the signers")
     parser.add_argument("more", nargs="*", help="further arguments of schemathesis, after --")
     args = parser.parse_args()
     failed = []
-    for name, start in (("files", files), ("chamber", chamber)):
+    for name, start in SIGNERS.items():
         if args.only in (None, name):
             with tempfile.TemporaryDirectory(prefix="fuzz-api-") as folder, contextlib.ExitStack() as stack:
                 signer = start(pathlib.Path(folder), stack)
                 if not fuzz(name, signer, args):
                     failed.append(name)
     if failed:
-        sys.exit("fuzz-api: the signer does not answer as described: " + ", ".join(failed))
-    print("fuzz-api: both signers answer as described" if not args.only else "fuzz-api: the signer answers as described")
+        sys.exit("fuzz-api: not as described: " + ", ".join(failed))
+    print("fuzz-api: every answer is as described")
 
 
 def fuzz(name, signer, args):
     print(f"fuzz-api: {name}, seed {args.seed}, {args.examples} examples of each operation", flush=True)
-    calls = json.dumps({**signer["tokens"], "policies": signer["policies"], "keys": list(KEYS)})
+    calls = json.dumps({**signer["tokens"], "signer": name, "keys": list(KEYS)})
     command = [
         str(pathlib.Path(sys.executable).with_name("st")), "--config-file", str(HERE / "schemathesis.toml"), "run", str(DESCRIPTION), "--url", signer["url"],
         "--phases", "examples,coverage,fuzzing", "--seed", str(args.seed), "--max-examples", str(args.examples), "--generation-database", "none",
@@ -79,7 +80,7 @@ def fuzz(name, signer, args):
 
 def files(folder, stack):
     """A signer whose keys and policies are in files, with duties open to everybody."""
-    tokens = {"management": "fuzz-management-" + secrets.token_hex(16), "client": "fuzz-client-" + secrets.token_hex(16), "setup": ""}
+    tokens = {"management": "fuzz-management-" + secrets.token_hex(16), "client": "fuzz-client-" + secrets.token_hex(16)}
     digest = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in tokens.items()}
     (folder / "policies.yaml").write_text(f"""
 policies:
@@ -92,32 +93,12 @@ tokens:
   - {{name: fuzz, policies: [duties], secret: "sha256:{digest['client']}"}}
 """)
     signer = serve(folder, stack, f"auth: {{mode: open, policy_file: {folder}/policies.yaml}}\n", {})
-    return {**signer, "tokens": tokens, "policies": False}
+    return {**signer, "tokens": tokens}
 
 
 def chamber(folder, stack):
     """A signer whose policies are kept under a master key, that only answers those whom they name."""
-    kms = folder / "kms"
-    kms.mkdir()
-    port = free_port()
-    (kms / "policy.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"AWS": KMS_ROLE}, "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*"}]}))
-    (kms / "kmsd.yaml").write_text(f"""
-listen: 127.0.0.1:{port}
-admin: unix:admin.sock
-ca_cert_file: ca.pem
-attestation_root_files: [{ROOT}/shared/attestation/aws-root-g1.pem]
-keys: [{{arn: "{KMS_KEY}", policy_file: policy.json}}]
-principals: [{{arn: "{KMS_ROLE}", access_key_id: ASIAFUZZ, secret_access_key: hush, session_token: session}}]
-""")
-    kmsd = start(folder / "kmsd.log", stack, [str(BUILD / "kmsd"), "-config", str(kms / "kmsd.yaml")], {})
-    until("the KMS stand-in is ready", kmsd, folder / "kmsd.log", lambda: (kms / "ca.pem").exists() and listens(port))
-    signer = serve(folder, stack, f"""
-auth: {{mode: policies}}
-signer_state: {{backend: sqlite, path: {folder}/state.sqlite}}
-chamber: {{kms_key_arns: ["{KMS_KEY}"], kms_endpoint: "https://127.0.0.1:{port}", kms_ca_pem: "{(kms / "ca.pem").read_text().replace(chr(10), " ")}"}}
-""", {"AWS_ACCESS_KEY_ID": "ASIAFUZZ", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_SESSION_TOKEN": "session"}, "database: {enabled: true}")
-    setup = next(line["setup_token"] for line in map(json.loads, signer["log"].read_text().splitlines()) if "setup_token" in line)
+    signer, setup = with_kms(folder, stack, KMS_KEY)
 
     def ask(token, method, path, body):
         answer = requests.request(method, signer["url"] + path, json=body, headers={"Authorization": "Bearer " + token}, timeout=30)
@@ -129,7 +110,42 @@ chamber: {{kms_key_arns: ["{KMS_KEY}"], kms_endpoint: "https://127.0.0.1:{port}"
     rules = [{"effect": "allow"}, {"effect": "allow", "operations": ["VOLUNTARY_EXIT", "DEPOSIT"]}]
     ask(management, "PUT", "/api/v1/chamber/auth/policies/duties", {"rules": rules})
     client = ask(management, "POST", "/api/v1/chamber/auth/tokens", {"name": "fuzz", "policies": ["duties"]})["token"]
-    return {**signer, "tokens": {"management": management, "client": client, "setup": setup}, "policies": True}
+    return {**signer, "tokens": {"management": management, "client": client}}
+
+
+def fresh(folder, stack):
+    """A signer without a master key. It stays so: its configuration allows no KMS key that the description's examples name."""
+    signer, setup = with_kms(folder, stack, KMS_KEY[:-1] + "0")
+    return {**signer, "tokens": {"setup": setup}}
+
+
+def with_kms(folder, stack, key):
+    """A signer with a chamber yet to be made, and its setup token."""
+    kms = folder / "kms"
+    kms.mkdir()
+    port = free_port()
+    (kms / "policy.json").write_text(json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": KMS_ROLE}, "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*"}]}))
+    (kms / "kmsd.yaml").write_text(f"""
+listen: 127.0.0.1:{port}
+admin: unix:admin.sock
+ca_cert_file: ca.pem
+attestation_root_files: [{ROOT}/shared/attestation/aws-root-g1.pem]
+keys: [{{arn: "{key}", policy_file: policy.json}}]
+principals: [{{arn: "{KMS_ROLE}", access_key_id: ASIAFUZZ, secret_access_key: hush, session_token: session}}]
+""")
+    kmsd = start(folder / "kmsd.log", stack, [str(BUILD / "kmsd"), "-config", str(kms / "kmsd.yaml")], {})
+    until("the KMS stand-in is ready", kmsd, folder / "kmsd.log", lambda: (kms / "ca.pem").exists() and listens(port))
+    signer = serve(folder, stack, f"""
+auth: {{mode: policies}}
+signer_state: {{backend: sqlite, path: {folder}/state.sqlite}}
+chamber: {{keys: {{generate: {{enabled: true}}}}, kms_key_arns: ["{key}"], kms_endpoint: "https://127.0.0.1:{port}", kms_ca_pem: "{(kms / "ca.pem").read_text().replace(chr(10), " ")}"}}
+""", {"AWS_ACCESS_KEY_ID": "ASIAFUZZ", "AWS_SECRET_ACCESS_KEY": "hush", "AWS_SESSION_TOKEN": "session"}, "database: {enabled: true}")
+    setup = next(line["setup_token"] for line in map(json.loads, signer["log"].read_text().splitlines()) if "setup_token" in line)
+    return signer, setup
+
+
+SIGNERS = {"files": files, "chamber": chamber, "fresh": fresh}
 
 
 def serve(folder, stack, more, environment, sources=""):

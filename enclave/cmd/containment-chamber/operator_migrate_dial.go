@@ -22,11 +22,12 @@ const (
 	maxAnswerHeader  = 16 << 10 // bytes
 )
 
-// newSignerFlags are how the signer that the keys move to is told, as with the other operator commands. It takes no token: what it is
-// asked for is what a validator client asks for.
+// newSignerFlags are how the signer that the keys move to is told, as with the other operator commands. What it is asked for is what a
+// validator client asks for, with whose token if it needs one.
 type newSignerFlags struct {
 	url       *string
 	plaintext *bool
+	token     *string
 	trust     *attestedFlags
 }
 
@@ -34,6 +35,7 @@ func addNewSignerFlags(cmd *cobra.Command) newSignerFlags {
 	return newSignerFlags{
 		url:       cmd.Flags().String("signer-url", "", "`URL` of the signer's API"),
 		plaintext: cmd.Flags().Bool(flagPlaintext, false, "ask the signer over http: whoever stands between can answer in its place"),
+		token:     cmd.Flags().String(flagAuthToken, "", "a validator client's token: `env:VARIABLE or file:PATH`; as text it shows in the list of processes"),
 		trust:     newAttestedFlags(cmd.Flags()),
 	}
 }
@@ -57,8 +59,17 @@ func (f newSignerFlags) dial(cmd *cobra.Command, atOnce int) (*keySigner, error)
 	if err != nil {
 		return nil, err
 	}
+	s := newKeySigner("signer", base, transport, transport.Close)
+	if *f.token != "" {
+		token, err := readSecret("--"+flagAuthToken, *f.token)
+		if err != nil {
+			transport.Close()
+			return nil, err
+		}
+		s.authorization = "Bearer " + token
+	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "signer:", base.Redacted())
-	return newKeySigner("signer", base, transport, transport.Close), nil
+	return s, nil
 }
 
 // oldSignerFlags are how the signer that the keys come from is told: any that speaks the Web3Signer API.

@@ -83,7 +83,7 @@ certificate takes the place of a token: auth.client_certificates has the signer 
 	spki := cmd.Flags().String("spki-sha256", "", "SHA-256 of the certificate's public key (SubjectPublicKeyInfo), 64 hexadecimal digits")
 	subject := cmd.Flags().String("subject", "", "distinguished name of the certificate, such as CN=teku,O=Example")
 	ca := cmd.Flags().String("ca-file", "", "PEM `FILE` of the authorities that vouch for --subject")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		seconds, err := wholeSeconds("--lifetime", *lifetime)
 		if err != nil {
 			return err
@@ -92,10 +92,10 @@ certificate takes the place of a token: auth.client_certificates has the signer 
 			return usageError{errors.New("--policies is needed")}
 		}
 		body := map[string]any{"name": args[0], "policies": *policies, "lifetime_seconds": seconds}
-		if *spki != "" {
+		if cmd.Flags().Changed("spki-sha256") {
 			body["spki_sha256"] = *spki
 		}
-		if *subject != "" {
+		if cmd.Flags().Changed("subject") {
 			body["subject"] = *subject
 		}
 		if *ca != "" {

@@ -62,12 +62,15 @@ type table struct {
 	world *World
 }
 
-// Put implements store.Keys.
+// Put implements store.Keys, for callers who are still there.
 func (t table) Put(ctx context.Context, key store.Key) error {
 	if t.world.OnPut != nil {
 		if err := t.world.OnPut(); err != nil {
 			return err
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return t.Keys.Put(ctx, key)
 }

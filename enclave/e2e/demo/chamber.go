@@ -39,7 +39,11 @@ func showChamber(ctx context.Context, c *rig.Client, w *world, t *rig.Transcript
 	if err != nil {
 		return err
 	}
-	t.Note("%s, which everybody is told; the rest of the status needs a token", status.Seal.Status)
+	if status.Seal.Chamber == nil {
+		t.Note("%s: more it tells nobody before there are tokens", status.Seal.Status)
+	} else {
+		t.Note("%s; %s", status.Seal.Status, status.Seal.KMS)
+	}
 
 	t.Title("operator init: a master key in three shares, each sealed by a KMS key of another account; any two give it back")
 	if err := initialize(ctx, status, w.operator(c, t), w, t); err != nil {

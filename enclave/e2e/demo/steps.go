@@ -216,7 +216,7 @@ func (w *world) next(t *rig.Transcript) {
 	t.Note("curl -s http://127.0.0.1:%d/metrics | grep ^containment_parent_     # the parent", w.ports.Parent)
 	t.Note("curl -s --unix-socket %s http://kms/trail     # what KMS was asked", w.show(w.adminSocket()))
 	t.Note("AT=\"--signer-url https://127.0.0.1:%d --policy %s --attestation-root %s\"", w.ports.API, w.show(w.policyFile()), w.show(w.rootFile()))
-	t.Note("build/containment-chamber operator status $AT --output table")
+	t.Note("build/containment-chamber operator status $AT --auth-token file:%s --output table", w.show(w.rootTokenFile()))
 	t.Note("build/containment-chamber operator import-keys $AT --auth-token file:%s DIR     # of keystores", w.show(w.rootTokenFile()))
 	t.Note("Ctrl-C drains both processes.")
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/config"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/egress"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/filesystem/progress"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/intake"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/stored"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/kms"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/nsm"
@@ -79,6 +80,7 @@ type signer struct {
 	ledger      slashing.Ledger  // nil with noop, which keeps nothing
 	guard       *slashing.Guard
 	keys        *keys
+	intake      *intake.Intake // opens what comes from outside, one import at a time
 	policies    *auth.Policies
 	signing     *signing.Signer
 	certs       certificates    // nil without TLS

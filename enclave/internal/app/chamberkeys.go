@@ -15,8 +15,7 @@ func (s *signer) keyCalls(o *operators.Options) error {
 	o.Lister = s.stored
 	o.List.MaxRequests = c.List.MaxRequests
 	if c.Import.Enabled {
-		keys := intake.New(s.stored, s.keys.memory)
-		o.Importer, o.Holder = intake.NewKeys(keys, s.keys.store, true), intake.NewKeys(keys, s.keys.store, false)
+		o.Importer, o.Holder = intake.NewKeys(s.intake, s.keys.store, true), intake.NewKeys(s.intake, s.keys.store, false)
 		o.Import = operators.Bound{MaxItems: c.Import.MaxItems, MaxRequests: c.Import.MaxRequests, Timeout: c.Import.RequestTimeout}
 	}
 	if c.Lifecycle.Enabled {

@@ -97,6 +97,29 @@ func TestSwitchesOfKeyCalls(t *testing.T) {
 	}
 }
 
+// TestSealedKeyCalls: none does anything, also for who has a token of a file, which is known without the master key.
+func TestSealedKeyCalls(t *testing.T) {
+	a := startStored(t, "generate: {enabled: true}")
+	const token = "an-operator-of-the-tests"
+	key := chamberKeys + "/" + publicKey
+	for _, sealed := range []bool{false, true} {
+		for call, body := range map[string]string{
+			"GET " + chamberKeys: "", "POST " + chamberKeys: `{"keystores":["{}"],"passwords":["x"]}`, "POST " + chamberKeys + "/generate": `{"count":1}`,
+			"PATCH " + chamberKeys: `{"pubkeys":["` + publicKey + `"],"status":"active"}`, "DELETE " + chamberKeys: `{"pubkeys":["` + publicKey + `"]}`,
+			"GET " + key + "/backup": "",
+		} {
+			method, path, _ := strings.Cut(call, " ")
+			a.token = token
+			if status, _, text := a.ask(method, a.main+path, "", body); (status == http.StatusServiceUnavailable) != sealed {
+				t.Errorf("sealed %t: %s: %d %s", sealed, call, status, text)
+			}
+		}
+		if status, body := a.order(a.root, "/api/v1/chamber/operator/seal", ""); !sealed && status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+}
+
 // TestACanaryByItsFile: the flag holds from the load that reads it until one that does not, without a restart.
 func TestACanaryByItsFile(t *testing.T) {
 	a := startAlone(t, "")

@@ -19,7 +19,7 @@ func (s *signer) serveKeyManager(mux api.Router) error {
 		return err
 	}
 	o := keymanager.Options{
-		Keys:    intake.NewKeys(intake.New(s.stored, s.keys.memory), s.keys.store, c.Persist),
+		Keys:    intake.NewKeys(s.intake, s.keys.store, c.Persist),
 		Network: network, Ledger: s.ledger, Check: s.guard.Check, KnownOnly: s.cfg.AntiSlashing.UnknownKeys == "refuse",
 		MaxReads: c.MaxConcurrentReads, MaxWrites: c.MaxConcurrentWrites, MaxItems: c.MaxItems, Timeout: c.RequestTimeout,
 		Log: s.log.Named("keymanager"),

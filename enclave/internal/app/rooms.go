@@ -17,6 +17,7 @@ import (
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/api/openapi"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/boot"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/certs"
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/keystore/intake"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/slashing"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/telemetry"
 	"github.com/unforeseen-consequences/containment-chamber/shared/wire"
@@ -149,6 +150,7 @@ func (s *signer) loadKeys(ctx context.Context) error {
 	if err := s.openStored(ctx); err != nil {
 		return err
 	}
+	s.intake = intake.New(s.stored, s.keys.memory)
 	if err := s.keys.start(ctx); err != nil {
 		return err
 	}

@@ -88,6 +88,7 @@ type ChamberKeyBackup struct {
 	// Trust: measured. Without it keys that are made may be lost with the table.
 	Enabled bool `koanf:"enabled" default:"false" measured:"true"`
 	// Recipients of age, at most 32, each as age-keygen prints it (age1...): whoever has the identity of one has all keys of the mnemonic.
+	// An empty list goes with enabled: false, and with that alone.
 	// Trust: measured. A host that could enter a recipient of its own would have every key that is made here.
 	Recipients []string `koanf:"recipients" measured:"true" example:"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"`
 }

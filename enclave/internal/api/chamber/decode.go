@@ -83,6 +83,44 @@ func read(body []byte, known map[string]field) error {
 	return nil
 }
 
+// filled is a string that is not empty: an empty one would be as good as left out, and ask for something else than it says.
+type filled string
+
+var errEmpty = errors.New("is empty")
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *filled) UnmarshalJSON(text []byte) error {
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	if s == "" {
+		return errEmpty
+	}
+	*f = filled(s)
+	return nil
+}
+
+// list is strings of which none is null.
+type list []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *list) UnmarshalJSON(text []byte) error {
+	var all []*string
+	if err := json.Unmarshal(text, &all); err != nil {
+		return err
+	}
+	out := make(list, len(all))
+	for i, s := range all {
+		if s == nil {
+			return fmt.Errorf("[%d] is null", i)
+		}
+		out[i] = *s
+	}
+	*l = out
+	return nil
+}
+
 // member is a field of an object.
 type member struct {
 	name string

@@ -33,8 +33,8 @@ func (a *API) importKeys(_ http.ResponseWriter, r *http.Request, e *event) (any,
 	var keystores, passwords []string
 	to := storage{persist: true}
 	if err := decode(r, map[string]field{
-		"keystores": {&keystores, "an array of EIP-2335 keystores, each in a string", true},
-		"passwords": {&passwords, "an array of strings", true},
+		"keystores": {(*list)(&keystores), "an array of EIP-2335 keystores, each in a string", true},
+		"passwords": {(*list)(&passwords), "an array of strings", true},
 		"storage":   {&to, "an object with persist, true or false", false},
 	}); err != nil {
 		return nil, err

@@ -31,6 +31,8 @@ type Changed struct {
 	Changed string `json:"changed"`
 }
 
+const wantFilled = "a string that is not empty"
+
 const wantNames = "an array of names of policies"
 
 func (a *API) policies(_ http.ResponseWriter, r *http.Request, _ *event) (any, error) {
@@ -101,7 +103,7 @@ func (a *API) createToken(_ http.ResponseWriter, r *http.Request, e *event) (any
 	var lifetime int64
 	if err := decode(r, map[string]field{
 		"name": {&w.Name, wantText, true}, "policies": {&w.Policies, wantNames, true}, "lifetime_seconds": {&lifetime, "a whole number of seconds", false},
-		"spki_sha256": {&w.SPKI, wantText, false}, "subject": {&w.Subject, wantText, false}, "ca_pem": {&w.CAPEM, wantText, false},
+		"spki_sha256": {(*filled)(&w.SPKI), wantFilled, false}, "subject": {(*filled)(&w.Subject), wantFilled, false}, "ca_pem": {(*filled)(&w.CAPEM), wantFilled, false},
 	}); err != nil {
 		return nil, err
 	}

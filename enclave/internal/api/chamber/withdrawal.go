@@ -21,8 +21,8 @@ type wantedDeposit struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (w *wantedDeposit) UnmarshalJSON(text []byte) error {
 	return read(text, map[string]field{
-		"withdrawal_address":     {&w.address, wantText, false},
-		"withdrawal_credentials": {&w.credentials, wantText, false},
+		"withdrawal_address":     {(*filled)(&w.address), wantFilled, false},
+		"withdrawal_credentials": {(*filled)(&w.credentials), wantFilled, false},
 		"amount_gwei":            {&w.amount, "a whole number", false},
 	})
 }

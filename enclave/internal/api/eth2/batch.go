@@ -25,7 +25,7 @@ const batchRoute = "/api/v1/eth2/sign"
 func (a *API) RegisterBatch(mux api.Router) { mux.HandleFunc("POST "+batchRoute, a.signBatch) }
 
 func (a *API) signBatch(w http.ResponseWriter, r *http.Request) {
-	e := batchEvent{began: time.Now(), err: errPanic}
+	e := batchEvent{began: time.Now(), by: api.Caller(r), err: errPanic}
 	defer func() { a.recordBatch(&e) }()
 	if e.err = a.answerBatch(r, &e); e.err != nil {
 		api.WriteProblem(w, e.err)

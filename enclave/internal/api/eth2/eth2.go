@@ -85,12 +85,13 @@ type event struct {
 	key   bls.PublicKey
 	kind  eth2.Kind
 	began time.Time
+	by    auth.Caller
 	err   error
 }
 
 func (a *API) sign(w http.ResponseWriter, r *http.Request) {
 	// The error stays if answer panics, so that no panic is counted as a signature.
-	e := event{began: time.Now(), err: errPanic}
+	e := event{began: time.Now(), by: api.Caller(r), err: errPanic}
 	defer func() { a.record(&e) }()
 	var signature bls.Signature
 	if signature, e.err = a.answer(r, &e); e.err != nil {
@@ -115,7 +116,7 @@ func (a *API) answer(r *http.Request, e *event) (bls.Signature, error) {
 	if e.kind, req, err = decode(a.deps.Network, body); err != nil {
 		return bls.Signature{}, err
 	}
-	grant, err := api.Caller(r).Grant(e.key, e.kind)
+	grant, err := e.by.Grant(e.key, e.kind)
 	if err != nil {
 		return bls.Signature{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/auth"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/bls"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/eth2"
 	"github.com/unforeseen-consequences/containment-chamber/enclave/internal/problem"
@@ -54,11 +55,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 // record writes the request's one log line and counts it.
 func (a *API) record(e *event) {
 	took := time.Since(e.began)
-	status, level := a.count(e.key, e.kind, e.err)
+	status, level := a.count(e.by, e.key, e.kind, e.err)
 	fields := []zap.Field{
 		zap.String("route", signRoute),
 		zap.Stringer("kind", e.kind),
 		zap.String("key", e.key.Short()),
+		zap.String("caller", e.by.String()),
 		zap.Duration("duration", took),
 		zap.Int("status", status),
 	}
@@ -72,6 +74,7 @@ func (a *API) record(e *event) {
 // batchEvent is what the log and the metrics learn of a batch.
 type batchEvent struct {
 	began   time.Time
+	by      auth.Caller
 	kind    eth2.Kind
 	keys    []bls.PublicKey
 	results []result // one for each key, unless there is an error
@@ -88,11 +91,11 @@ func (a *API) recordBatch(e *batchEvent) {
 	signed, refused := 0, 0
 	for i, key := range e.keys {
 		if e.err != nil {
-			a.count(key, e.kind, e.err)
+			a.count(e.by, key, e.kind, e.err)
 			continue
 		}
 		err := e.results[i].err
-		status, level := a.count(key, e.kind, err)
+		status, level := a.count(e.by, key, e.kind, err)
 		if err == nil {
 			signed++
 			continue
@@ -103,7 +106,7 @@ func (a *API) recordBatch(e *batchEvent) {
 		}
 	}
 	fields := []zap.Field{
-		zap.String("route", batchRoute), zap.Stringer("kind", e.kind), zap.Duration("duration", took),
+		zap.String("route", batchRoute), zap.Stringer("kind", e.kind), zap.String("caller", e.by.String()), zap.Duration("duration", took),
 		zap.Int("keys", len(e.keys)), zap.Int("signed", signed), zap.Int("refused", refused),
 	}
 	status, level := http.StatusOK, zapcore.InfoLevel
@@ -112,7 +115,7 @@ func (a *API) recordBatch(e *batchEvent) {
 		status, level = kind.Status(), levelOf(kind)
 		fields = append(fields, zap.Stringer("problem", kind), zap.Error(e.err))
 		if len(e.keys) == 0 { // it could not be read, and counts as one request
-			a.count(bls.PublicKey{}, e.kind, e.err)
+			a.count(e.by, bls.PublicKey{}, e.kind, e.err)
 		}
 	}
 	a.deps.Log.Log(level, "batch signing request", append(fields, zap.Int("status", status))...)
@@ -120,7 +123,7 @@ func (a *API) recordBatch(e *batchEvent) {
 }
 
 // count counts the outcome of one key, and returns its status code and how loudly to log it.
-func (a *API) count(key bls.PublicKey, kind eth2.Kind, err error) (status int, level zapcore.Level) {
+func (a *API) count(by auth.Caller, key bls.PublicKey, kind eth2.Kind, err error) (status int, level zapcore.Level) {
 	status, level = http.StatusOK, zapcore.InfoLevel
 	if err != nil {
 		why := problem.Of(err).Kind
@@ -132,7 +135,8 @@ func (a *API) count(key bls.PublicKey, kind eth2.Kind, err error) (status int, l
 	a.metrics.requests.WithLabelValues(strconv.Itoa(status), kind.String()).Inc()
 	if a.canaries[key] || a.deps.Canary != nil && a.deps.Canary(key) {
 		a.metrics.canaries.Inc()
-		a.deps.Log.Error("a canary key was asked for", zap.Stringer("kind", kind), zap.Stringer("key", key), zap.Int("status", status))
+		a.deps.Log.Error("a canary key was asked for", zap.Stringer("kind", kind), zap.Stringer("key", key), zap.Int("status", status),
+			zap.String("audit", "canary"), zap.String("caller", by.String()))
 	}
 	return status, level
 }
@@ -144,7 +148,7 @@ func levelOf(k problem.Kind) zapcore.Level {
 		return zapcore.ErrorLevel
 	case problem.Slashable, problem.Sealed, problem.Overloaded, problem.StoreUnavailable:
 		return zapcore.WarnLevel
-	case problem.Malformed, problem.TooLarge, problem.Unauthenticated, problem.Forbidden, problem.UnknownKey:
+	case problem.Malformed, problem.TooLarge, problem.Unauthenticated, problem.Forbidden, problem.UnknownKey, problem.NotFound:
 		return zapcore.InfoLevel
 	}
 	return zapcore.ErrorLevel

@@ -86,7 +86,7 @@ func TestRecord(t *testing.T) {
 				t.Error("the line has no duration")
 			}
 			delete(got, "duration")
-			tc.fields["route"] = "/api/v1/eth2/sign/{identifier}"
+			tc.fields["route"], tc.fields["caller"] = "/api/v1/eth2/sign/{identifier}", "nobody"
 			if diff := cmp.Diff(tc.fields, got); diff != "" {
 				t.Error(diff)
 			}

@@ -77,11 +77,8 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) {
 
 // sealed says that nobody can be told from anybody, because the master key is not there.
 func (a *API) sealed() bool {
-	switch a.o.Seal().Status {
-	case SealStatus(chamber.Unsealed.String()), SealStatus(chamber.AwaitingRotation.String()):
-		return false
-	}
-	return true
+	s := a.o.Seal().Status
+	return s != SealStatus(chamber.Unsealed.String()) && s != SealStatus(chamber.AwaitingRotation.String())
 }
 
 // outline is what everybody is told of a sealed signer: who has to end that is among them.
