@@ -98,6 +98,7 @@ func startIn(t *testing.T, dir string, extra []string, name string, args ...stri
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
+		keepSecrets(t, name, p.text())
 		if t.Failed() {
 			t.Logf("output of %s:\n%s", name, p.text())
 		}
