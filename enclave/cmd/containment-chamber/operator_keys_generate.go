@@ -28,6 +28,7 @@ type generation struct {
 	count, perMnemonic           int
 	status, address, credentials string
 	amount                       uint64
+	canary                       bool
 	dir                          string
 }
 
@@ -35,6 +36,7 @@ type generation struct {
 type generateBody struct {
 	Count   int          `json:"count"`
 	Status  string       `json:"status"`
+	Canary  bool         `json:"canary,omitempty"`
 	Deposit *depositBody `json:"deposit,omitempty"`
 }
 
@@ -64,6 +66,7 @@ has them, and "key-backup" their mnemonic.` + operatorExit,
 	f.IntVar(&g.count, "count", 0, "how many keys")
 	f.IntVar(&g.perMnemonic, "keys-per-mnemonic", defaultPerMnemonic, "how many keys one mnemonic makes, by one request; a signer takes as many as chamber.keys.generate.max_items_per_request")
 	f.StringVar(&g.status, "status", "active", "active, or inactive for keys that sign nothing yet")
+	f.BoolVar(&g.canary, "canary", false, "keys that nobody should ever ask for: whoever does raises an alert")
 	f.StringVar(&g.address, "withdrawal-address", "", "make deposit data, with withdrawals to this `0x…` address")
 	f.StringVar(&g.credentials, "withdrawal-credentials", "", "make deposit data, with these withdrawal credentials, `0x…` and 64 digits")
 	f.Uint64Var(&g.amount, "amount-gwei", deposit.DefaultAmount, "amount of each deposit, in `Gwei`")
@@ -128,7 +131,7 @@ func (g generation) wanted() (string, error) {
 
 // generateKeys makes keys, one request for each mnemonic, and writes each answer before the next request.
 func (s *operatorSigner) generateKeys(ctx context.Context, g generation, files *keyFiles) error {
-	body := generateBody{Status: g.status}
+	body := generateBody{Status: g.status, Canary: g.canary}
 	if g.address != "" || g.credentials != "" {
 		body.Deposit = &depositBody{g.address, g.credentials, g.amount}
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,38 @@ func TestNewKeysSignAtOnceAndAfterARestart(t *testing.T) {
 	a.token = a.root
 	if status, _, body := a.ask(http.MethodGet, a.main+chamberKeys+"/"+first+"/backup", "", ""); status != http.StatusOK || !strings.Contains(body, "AGE ENCRYPTED") {
 		t.Errorf("backup: %d %s", status, body)
+	}
+}
+
+// TestACanaryThatIsStored: who asks for it raises the metric, and is named in the log, also after a restart; another key raises nothing.
+func TestACanaryThatIsStored(t *testing.T) {
+	a := startStored(t, "generate: {enabled: true}")
+	made := map[bool]string{}
+	for canary := range map[bool]bool{true: true, false: true} {
+		status, body := a.order(a.root, chamberKeys+"/generate", fmt.Sprintf(`{"count":1,"canary":%t}`, canary))
+		var got operators.Generated
+		if err := json.Unmarshal([]byte(body), &got); err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s %v", status, body, err)
+		}
+		made[canary] = got.Data[0].Pubkey
+	}
+	for _, when := range []string{"at once", "after a restart"} {
+		a.sign(made[false], 1)
+		if lines := a.lines.with("a canary key was asked for"); len(lines) != 0 {
+			t.Errorf("%s: another key: %v", when, lines)
+		}
+		a.sign(made[true], 1)
+		a.until(func() bool { return len(a.lines.with("a canary key was asked for")) > 0 }) // which comes after the answer
+		lines := a.lines.with("a canary key was asked for")
+		if len(lines) != 1 || lines[0]["key"] != made[true] || lines[0]["audit"] != "canary" || lines[0]["caller"] == nil {
+			t.Errorf("%s: %v", when, lines)
+		}
+		if _, _, text := a.ask(http.MethodGet, a.meters+"/metrics", "", ""); !strings.Contains(text, "containment_canary_signing_total 1\n") {
+			t.Errorf("%s: the metric says otherwise", when)
+		}
+		if when == "at once" {
+			a = a.again()
+		}
 	}
 }
 

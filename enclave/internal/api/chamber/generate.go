@@ -35,10 +35,12 @@ type GeneratedKey struct {
 func (a *API) generateKeys(_ http.ResponseWriter, r *http.Request, e *event) (any, error) {
 	var number int
 	var text string
+	var canary bool
 	var wanted *wantedDeposit
 	if err := decode(r, map[string]field{
 		"count":   {&number, "a whole number", true},
 		"status":  {&text, wantStatus, false},
+		"canary":  {&canary, "true or false", false},
 		"deposit": {&wanted, "an object with withdrawal_address or withdrawal_credentials, 0x and digits, and amount_gwei, a number", false},
 	}); err != nil {
 		return nil, err
@@ -57,12 +59,12 @@ func (a *API) generateKeys(_ http.ResponseWriter, r *http.Request, e *event) (an
 	if err != nil {
 		return nil, problem.New(problem.Malformed, "deposit: %v", err)
 	}
-	return a.generate(r, e, number, status, terms)
+	return a.generate(r, e, number, status, canary, terms)
 }
 
-func (a *API) generate(r *http.Request, e *event, number int, status store.Status, terms *deposit.Terms) (any, error) {
+func (a *API) generate(r *http.Request, e *event, number int, status store.Status, canary bool, terms *deposit.Terms) (any, error) {
 	out, stored, caller := Generated{Data: make([]GeneratedKey, 0, number)}, 0, api.Caller(r)
-	backup, err := a.o.Generator.Generate(r.Context(), number, status, terms,
+	backup, err := a.o.Generator.Generate(r.Context(), number, status, canary, terms,
 		func(public bls.PublicKey) error { return caller.MayFor(auth.ChamberKeysGenerate, public) },
 		func(public bls.PublicKey, path string, data *deposit.Data, err error) {
 			k := GeneratedKey{KeyResult{Status: status.String(), Pubkey: public.String()}, path}
@@ -87,7 +89,7 @@ func (a *API) generate(r *http.Request, e *event, number int, status store.Statu
 	}
 	e.fields = []zap.Field{
 		zap.Int("generated", stored), zap.Int("errors", number-stored), zap.String("first_pubkey", out.Data[0].Pubkey),
-		zap.String("key_status", status.String()), zap.Bool("backup", len(backup) > 0), zap.Int("deposits", len(out.DepositData)),
+		zap.String("key_status", status.String()), zap.Bool("canary", canary), zap.Bool("backup", len(backup) > 0), zap.Int("deposits", len(out.DepositData)),
 	}
 	return out, nil
 }

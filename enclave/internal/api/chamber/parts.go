@@ -26,7 +26,7 @@ type Generator interface {
 	// each key, in order, once what became of it is durable: with its deposit data if terms are given, or why it is not known to be stored, or has no deposit
 	// data.
 	Generate(
-		ctx context.Context, count int, status store.Status, terms *deposit.Terms, may func(public bls.PublicKey) error,
+		ctx context.Context, count int, status store.Status, canary bool, terms *deposit.Terms, may func(public bls.PublicKey) error,
 		tell func(public bls.PublicKey, path string, data *deposit.Data, err error),
 	) (backup []byte, err error)
 }

@@ -25,13 +25,13 @@ func New(generator *keygen.Generator, source *stored.Source) *Maker { return &Ma
 
 var errStored = errors.New("the key was stored before, which no new key can have been")
 
-// Generate makes a mnemonic and count keys of it, and stores them with a status, and beside each the backup of the mnemonic, if there is
+// Generate makes a mnemonic and count keys of it, and stores them with a status, as canaries if nobody should ever ask for them, and beside each the backup of the mnemonic, if there is
 // one, which it returns. may is called with each key before any is stored; with its error, which is returned, none is. tell is called with each
 // key, in order, once what became of it is durable: with its deposit data if terms are given, or why it is not known to be stored, or has no deposit data. If ctx
 // ends before the keys are made there are none; if its deadline is over later, those that are not stored have an error. A caller who is gone
 // meanwhile changes nothing.
 func (m *Maker) Generate(
-	ctx context.Context, count int, status store.Status, terms *deposit.Terms, may func(public bls.PublicKey) error,
+	ctx context.Context, count int, status store.Status, canary bool, terms *deposit.Terms, may func(public bls.PublicKey) error,
 	tell func(public bls.PublicKey, path string, data *deposit.Data, err error),
 ) (backup []byte, err error) {
 	batch, err := m.generator.Generate(ctx, count)
@@ -44,7 +44,7 @@ func (m *Maker) Generate(
 		if err := may(key.Secret.PublicKey()); err != nil {
 			return nil, err
 		}
-		keys[i] = stored.Key{Secret: key.Secret, Status: status, Backup: batch.Backup}
+		keys[i] = stored.Key{Secret: key.Secret, Status: status, Canary: canary, Backup: batch.Backup}
 	}
 	storing, cancel := withoutCaller(ctx)
 	defer cancel()

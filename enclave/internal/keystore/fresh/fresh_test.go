@@ -36,7 +36,7 @@ func anyKey(bls.PublicKey) error { return nil }
 func TestAKeyWithoutDepositDataIsStored(t *testing.T) {
 	w, s := maker(t)
 	told := 0
-	backup, err := s.Maker.Generate(t.Context(), 2, store.Inactive, &deposit.Terms{}, anyKey, func(public bls.PublicKey, path string, data *deposit.Data, err error) {
+	backup, err := s.Maker.Generate(t.Context(), 2, store.Inactive, false, &deposit.Terms{}, anyKey, func(public bls.PublicKey, path string, data *deposit.Data, err error) {
 		if told++; data != nil || err == nil || !strings.HasPrefix(err.Error(), "it is stored, and its deposit data could not be made") || !strings.HasPrefix(path, "m/12381/3600/") {
 			t.Errorf("%s %v %v", path, data, err)
 		}
@@ -63,7 +63,7 @@ func TestNobodyIsAllowed(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := s.Maker.Generate(t.Context(), 4, store.Active, nil, may, func(bls.PublicKey, string, *deposit.Data, error) { t.Error("a key is told") }); !errors.Is(err, denied) || asked != 3 {
+	if _, err := s.Maker.Generate(t.Context(), 4, store.Active, false, nil, may, func(bls.PublicKey, string, *deposit.Data, error) { t.Error("a key is told") }); !errors.Is(err, denied) || asked != 3 {
 		t.Errorf("%v after %d", err, asked)
 	}
 }
@@ -75,7 +75,7 @@ func TestTheTimeIsOverWhileKeysAreStored(t *testing.T) {
 	defer cancel()
 	w.OnPut = func() error { return context.DeadlineExceeded } // as a table has it
 	failed := 0
-	if _, err := s.Maker.Generate(ctx, 2, store.Active, nil, anyKey, func(_ bls.PublicKey, _ string, _ *deposit.Data, err error) {
+	if _, err := s.Maker.Generate(ctx, 2, store.Active, false, nil, anyKey, func(_ bls.PublicKey, _ string, _ *deposit.Data, err error) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			failed++
 		}

@@ -22,12 +22,13 @@ func nameOf(item store.Key) string {
 
 // The plaintext of an item is
 //
-//	1 byte    payloadFormat
+//	1 byte    payloadFormat, or canaryFormat for a key that nobody should ever ask for
 //	32 bytes  the secret key, big-endian
 //	2 bytes   length of the backup, big-endian
 //	n bytes   the backup
 const (
 	payloadFormat = 1
+	canaryFormat  = 2
 	payloadHeader = 1 + bls.SecretKeySize + 2
 	// MaxBackup is the most bytes that the backup of a key may have.
 	MaxBackup = 8 << 10
@@ -46,7 +47,11 @@ func withPayload(key Key, f func(payload []byte) error) error {
 	}
 	payload := make([]byte, 0, payloadHeader+len(key.Backup))
 	defer func() { clear(payload) }()
-	payload = append(payload, payloadFormat)
+	format := byte(payloadFormat)
+	if key.Canary {
+		format = canaryFormat
+	}
+	payload = append(payload, format)
 	err := key.Secret.Use(func(b []byte) error {
 		payload = append(payload, b...)
 		return nil
@@ -61,10 +66,10 @@ func withPayload(key Key, f func(payload []byte) error) error {
 
 // parsePayload returns parts of the payload itself.
 func parsePayload(payload []byte) (scalar, backup []byte, err error) {
-	if len(payload) > 0 && payload[0] > payloadFormat {
-		return nil, nil, fmt.Errorf("%w, in format %d; this one reads %d", errNewer, payload[0], payloadFormat)
+	if len(payload) > 0 && payload[0] > canaryFormat {
+		return nil, nil, fmt.Errorf("%w, in format %d; this one reads %d", errNewer, payload[0], canaryFormat)
 	}
-	if len(payload) < payloadHeader || payload[0] != payloadFormat {
+	if len(payload) < payloadHeader || payload[0] != payloadFormat && payload[0] != canaryFormat {
 		return nil, nil, fmt.Errorf("%w: %d bytes", errPayload, len(payload))
 	}
 	scalar, backup = payload[1:1+bls.SecretKeySize], payload[payloadHeader:]
@@ -119,8 +124,9 @@ func (s *Source) opens(item store.Key) error {
 
 // openItem makes the key of an item. The caller wipes it unless the keystore takes it.
 func (s *Source) openItem(item store.Key) (key *keystore.Key, err error) {
-	err = s.withItem(item, func(_ []byte, made *bls.SecretKey) (keep bool, err error) {
+	err = s.withItem(item, func(payload []byte, made *bls.SecretKey) (keep bool, err error) {
 		key = keystore.NewKey(made)
+		key.SetCanary(payload[0] == canaryFormat)
 		return true, nil
 	})
 	return key, err

@@ -32,6 +32,10 @@ func TestPayload(t *testing.T) {
 	if !bytes.Equal(backed, want) || !bytes.Equal(plain, slices.Concat(want[:33], []byte{0, 0})) {
 		t.Errorf("payloads %x and %x", plain, backed)
 	}
+	canary := payloadOf(t, Key{Secret: key, Backup: []byte("backup"), Canary: true})
+	if !bytes.Equal(canary, append([]byte{2}, want[1:]...)) {
+		t.Errorf("payload %x of a canary", canary)
+	}
 	largest := payloadOf(t, Key{Secret: key, Backup: make([]byte, MaxBackup)})
 	for name, tc := range map[string]struct {
 		payload []byte
@@ -44,7 +48,8 @@ func TestPayload(t *testing.T) {
 		"nothing":                  {nil, 0, errPayload},
 		"a key alone":              {scalar, 0, errNewer},
 		"format 0":                 {append([]byte{0}, plain[1:]...), 0, errPayload},
-		"format 2":                 {append([]byte{2}, plain[1:]...), 0, errNewer},
+		"a canary":                 {canary, 6, nil},
+		"format 3":                 {append([]byte{3}, plain[1:]...), 0, errNewer},
 		"a byte short":             {backed[:len(backed)-1], 0, errPayload},
 		"a byte long":              {append(bytes.Clone(backed), 0), 0, errPayload},
 		"without a length":         {plain[:33], 0, errPayload},
@@ -69,7 +74,7 @@ func FuzzParsePayload(f *testing.F) {
 	for _, backup := range []int{0, 1, 300} {
 		f.Add(slices.Concat([]byte{1}, make([]byte, 32), []byte{byte(backup >> 8), byte(backup)}, make([]byte, backup)))
 	}
-	f.Add([]byte{2})
+	f.Add([]byte{3})
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		scalar, backup, err := parsePayload(payload)
 		if err != nil {
@@ -78,7 +83,7 @@ func FuzzParsePayload(f *testing.F) {
 			}
 			return
 		}
-		if again := slices.Concat([]byte{1}, scalar, []byte{byte(len(backup) >> 8), byte(len(backup))}, backup); !bytes.Equal(again, payload) {
+		if again := slices.Concat(payload[:1], scalar, []byte{byte(len(backup) >> 8), byte(len(backup))}, backup); !bytes.Equal(again, payload) {
 			t.Errorf("%x comes back as %x", payload, again)
 		}
 	})

@@ -16,6 +16,7 @@ import (
 type Key struct {
 	Secret *bls.SecretKey // stays the caller's
 	Status store.Status   // active or inactive
+	Canary bool           // nobody should ever ask for it
 	// Backup is kept beside the key, sealed with it, at most MaxBackup bytes: such as the mnemonic that the key came from, encrypted to
 	// somebody who is not here. May be empty.
 	Backup []byte
