@@ -51,6 +51,7 @@ func testReplicasFollow(t *testing.T, s *chamberSite) {
 	a.signs(t, keys...)
 
 	testReplicasFreeze(t, s, a, b, keys)
+	testReplicasTokens(t, s, a, b)
 	testReplicasCompete(t, s, a, b)
 
 	var done routes.Done
