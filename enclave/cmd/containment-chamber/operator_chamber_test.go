@@ -194,7 +194,7 @@ func TestOperatorRefuses(t *testing.T) {
 		{"init --kms-key-arns " + chambertest.ARN(1) + " --kms-threshold 1", exitFailure, "it was used to initialize the chamber (status 401)"},
 		{"revoke-root-token", exitUsage, "accepts 1 arg(s)"},
 		{"revoke-root-token x", exitUsage, "--yes is needed"},
-		{"revoke-root-token x --yes", exitFailure, `there is no root token "x"`},
+		{"revoke-root-token 0123456789abcdef --yes", exitFailure, `there is no root token "0123456789abcdef"`},
 		{"revoke-config --digest none", exitUsage, "--yes is needed"},
 		{"revoke-config --digest none --yes", exitFailure, "is this replica's own"},
 		{"approve-config", exitUsage, "either --digest or --config is needed"},

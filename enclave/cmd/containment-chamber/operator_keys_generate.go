@@ -104,6 +104,8 @@ func (g generation) check(amount bool) error {
 		return errors.New("--withdrawal-address and --withdrawal-credentials exclude each other")
 	case amount && g.address == "" && g.credentials == "":
 		return errors.New("--amount-gwei: without --withdrawal-address or --withdrawal-credentials there are no deposits")
+	case g.amount == 0:
+		return errors.New("--amount-gwei: want more than 0")
 	}
 	_, err := g.wanted()
 	return err

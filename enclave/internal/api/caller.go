@@ -24,7 +24,7 @@ const (
 const maxToken = 1 << 10
 
 // everybody are the paths whose answers are for everybody, with a token or not.
-var everybody = []string{"/upcheck", "/healthcheck", "/readyz", "/metrics", attestationPath} //nolint:gochecknoglobals // constant
+var everybody = []string{"/upcheck", "/healthcheck", "/readyz", "/metrics", "/openapi.yaml", attestationPath} //nolint:gochecknoglobals // constant
 
 type callerKey struct{}
 
@@ -60,6 +60,13 @@ func (l *Limits) Identified(h http.Handler) http.Handler {
 		}
 		caller := id.who(CredentialOf(r))
 		err := caller.Refused()
+		if reads := r.Method == http.MethodGet || r.Method == http.MethodHead; err == nil && !reads {
+			if err := caller.Closed(); err != nil { // before its body takes the place of those who have a token
+				w.Header().Set("Connection", "close")
+				WriteProblem(w, err)
+				return
+			}
+		}
 		if err == nil || problem.Of(err).Kind != problem.Unauthenticated {
 			h.ServeHTTP(w, WithCaller(r, caller))
 			return

@@ -119,6 +119,22 @@ func TestGuessesWait(t *testing.T) {
 	})
 }
 
+// TestNobodyIsReadWhereNothingIsOpen: who shows nothing has the answer before a byte of the body takes memory; where duties are open, bodies are
+// read.
+func TestNobodyIsReadWhereNothingIsOpen(t *testing.T) {
+	for open, want := range map[bool]int{true: 200, false: 401} {
+		l := limits(t, 8)
+		l.Identify(authtest.New(auth.Options{Keeper: &authtest.Keeper{}, Open: open}).Identify, 0)
+		read := 0
+		h := l.Identified(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { read++ }))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/eth2/sign/0x00", strings.NewReader("{}")))
+		if w.Code != want || read != map[bool]int{true: 1, false: 0}[open] {
+			t.Errorf("open %t: %d, %d handled", open, w.Code, read)
+		}
+	}
+}
+
 // TestRefusalsBreakTheConnection, so that each guess costs a handshake.
 func TestRefusalsBreakTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

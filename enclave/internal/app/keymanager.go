@@ -36,6 +36,9 @@ func (s *signer) serveKeyManager(mux api.Router) error {
 		if s.cfg.KeySources.DynamoDB.Table != "" {
 			interval = s.cfg.KeySources.DynamoDB.RefreshInterval
 		}
+		if interval == 0 {
+			return fmt.Errorf("%s: needs a refresh_interval_seconds above 0: other replicas would sign on with a key whose record is handed out", key)
+		}
 		o.Settle = 2 * interval // one may be under way at another replica that began before the deletion
 		if o.Settle > c.RequestTimeout {
 			return fmt.Errorf("%s: a deletion waits for twice refresh_interval_seconds (%s), until all replicas have followed, and a request may take %s: make the interval shorter or request_timeout_seconds longer",

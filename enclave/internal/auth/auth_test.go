@@ -76,6 +76,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"lists":      authtest.With(auth.PublicKeys),
 		"deny wins":  authtest.Client(auth.Rule{Effect: auth.Deny}, auth.Rule{Effect: auth.Allow}),
 		"only deny":  authtest.Client(auth.Rule{Effect: auth.Deny, Operations: []string{"DEPOSIT"}}),
+		"not listed": authtest.Client(auth.Rule{Effect: auth.Allow}, auth.Rule{Effect: auth.Deny, Scopes: []auth.Scope{auth.Sign}, Keys: []string{other.String()}}),
 		"no blocks":  authtest.Client(auth.Rule{Effect: auth.Allow}, auth.Rule{Effect: auth.Deny, Operations: []string{"BLOCK_V2"}}),
 	}
 	type ask func(auth.Caller) error
@@ -86,29 +87,29 @@ func TestWhoMayDoWhat(t *testing.T) {
 	mayFor := func(s auth.Scope, key bls.PublicKey) ask {
 		return func(c auth.Caller) error { return c.MayFor(s, key) }
 	}
-	order := []string{"zero", "nobody", "open", "open exits", "management", "setup", "duties", "exits", "one key", "all but", "lists", "deny wins", "only deny", "no blocks"}
+	order := []string{"zero", "nobody", "open", "open exits", "management", "setup", "duties", "exits", "one key", "all but", "lists", "deny wins", "only deny", "no blocks", "not listed"}
 	for _, tc := range []struct {
 		what string
 		ask  ask
 		want string // statuses of the callers in their order
 	}{
-		{"vote", sign(mine, eth2.Attestation), "401 401 200 200 403 403 200 403 200 200 403 403 403 200"},
-		{"vote of another key", sign(other, eth2.Attestation), "401 401 200 200 403 403 200 403 403 403 403 403 403 200"},
-		{"block", sign(mine, eth2.Block), "401 401 200 200 403 403 200 403 200 200 403 403 403 403"},
-		{"exit", sign(mine, eth2.VoluntaryExit), "401 401 401 200 403 403 403 200 403 403 403 403 403 403"},
-		{"deposit", sign(mine, eth2.Deposit), "401 401 401 200 403 403 403 403 403 403 403 403 403 403"},
-		{"no kind", sign(mine, 0), "403 403 403 403 403 403 403 403 403 403 403 403 403 403"},
-		{"public keys", may(auth.PublicKeys), "401 401 200 200 403 403 200 200 200 200 200 403 403 200"},
-		{"public key", mayFor(auth.PublicKeys, other), "401 401 200 200 403 403 200 200 403 403 200 403 403 200"},
-		{"list of keys", may(auth.ListKeys), "401 401 401 401 200 403 403 403 200 200 403 403 403 403"},
-		{"list of another key", mayFor(auth.ListKeys, other), "401 401 401 401 200 403 403 403 403 403 403 403 403 403"},
-		{"reload", may(auth.Reload), "401 401 401 401 200 403 403 403 403 403 403 403 403 403"},
-		{"import", may(auth.ImportKeystores), "401 401 401 401 200 403 403 403 403 200 403 403 403 403"},
-		{"seal", may(auth.ChamberSeal), "401 401 401 401 200 403 403 403 403 200 403 403 403 403"},
-		{"status", may(auth.ChamberStatus), "401 401 401 401 200 403 403 403 403 200 403 403 403 403"},
-		{"slashing", may(auth.SlashingWrite), "401 401 401 401 200 403 403 403 403 200 403 403 403 403"},
-		{"policies", auth.Caller.Manages, "401 401 401 401 200 401 403 403 403 403 403 403 403 403"},
-		{"init", auth.Caller.SetsUp, "401 401 401 401 403 200 403 403 403 403 403 403 403 403"},
+		{"vote", sign(mine, eth2.Attestation), "401 401 200 200 403 403 200 403 200 200 403 403 403 200 200"},
+		{"vote of another key", sign(other, eth2.Attestation), "401 401 200 200 403 403 200 403 403 403 403 403 403 200 403"},
+		{"block", sign(mine, eth2.Block), "401 401 200 200 403 403 200 403 200 200 403 403 403 403 200"},
+		{"exit", sign(mine, eth2.VoluntaryExit), "401 401 401 200 403 403 403 200 403 403 403 403 403 403 403"},
+		{"deposit", sign(mine, eth2.Deposit), "401 401 401 200 403 403 403 403 403 403 403 403 403 403 403"},
+		{"no kind", sign(mine, 0), "403 403 403 403 403 403 403 403 403 403 403 403 403 403 403"},
+		{"public keys", may(auth.PublicKeys), "401 401 200 200 403 403 200 200 200 200 200 403 403 200 200"},
+		{"public key", mayFor(auth.PublicKeys, other), "401 401 200 200 403 403 200 200 403 403 200 403 403 200 403"},
+		{"list of keys", may(auth.ListKeys), "401 401 401 401 200 403 403 403 200 200 403 403 403 403 403"},
+		{"list of another key", mayFor(auth.ListKeys, other), "401 401 401 401 200 403 403 403 403 403 403 403 403 403 403"},
+		{"reload", may(auth.Reload), "401 401 401 401 200 403 403 403 403 403 403 403 403 403 403"},
+		{"import", may(auth.ImportKeystores), "401 401 401 401 200 403 403 403 403 200 403 403 403 403 403"},
+		{"seal", may(auth.ChamberSeal), "401 401 401 401 200 403 403 403 403 200 403 403 403 403 403"},
+		{"status", may(auth.ChamberStatus), "401 401 401 401 200 403 403 403 403 200 403 403 403 403 403"},
+		{"slashing", may(auth.SlashingWrite), "401 401 401 401 200 403 403 403 403 200 403 403 403 403 403"},
+		{"policies", auth.Caller.Manages, "401 401 401 401 200 401 403 403 403 403 403 403 403 403 403"},
+		{"init", auth.Caller.SetsUp, "401 401 401 401 403 200 403 403 403 403 403 403 403 403 403"},
 	} {
 		var got []string
 		for _, name := range order {
@@ -142,7 +143,10 @@ func TestPolicyIsRefused(t *testing.T) {
 		"key twice":        {rules(auth.Rule{Effect: auth.Allow, Keys: []string{key, strings.ToUpper(key[2:])}}), "keys[1]"},
 		"no operation":     {rules(auth.Rule{Effect: auth.Allow, Operations: []string{}}), "operations: is empty"},
 		"unknown op":       {rules(auth.Rule{Effect: auth.Allow, Operations: []string{"EXIT"}}), `operations[0]: "EXIT" is not a known signing type`},
-		"op without scope": {rules(auth.Rule{Effect: auth.Allow, Scopes: []auth.Scope{auth.Reload}, Operations: []string{"DEPOSIT"}}), "operations: they are about scope sign"},
+		"op without scope": {rules(auth.Rule{Effect: auth.Allow, Scopes: []auth.Scope{auth.Reload}, Operations: []string{"DEPOSIT"}}), "operations are about sign alone"},
+		"op of two scopes": {rules(auth.Rule{Effect: auth.Deny, Scopes: []auth.Scope{auth.Sign, auth.ChamberKeysDelete}, Operations: []string{"DEPOSIT"}}), "scopes[1]: operations are about sign alone"},
+		"keys of a seal":   {rules(auth.Rule{Effect: auth.Allow, Scopes: []auth.Scope{auth.ChamberSeal}, Keys: []string{key}}), "keys say nothing of chamber_seal"},
+		"keys of a record": {rules(auth.Rule{Effect: auth.Deny, Scopes: []auth.Scope{auth.SlashingWrite}, Keys: []string{key}}), "keys say nothing of slashing_write"},
 	} {
 		if err := tc.policy.Check(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)

@@ -71,6 +71,17 @@ func (c Caller) MayFor(s Scope, key bls.PublicKey) error {
 	return c.told(c.answer(question{scope: s, key: &key, exits: c.exits}))
 }
 
+// Knows is May where it is no refusal that the caller may not.
+func (c Caller) Knows(s Scope) bool { return c.answer(question{scope: s, exits: c.exits}) == nil }
+
+// Closed is the refusal of who shows nothing where nothing is open, and nil for all others.
+func (c Caller) Closed() error {
+	if known := c.by != nil || c.setup || c.refused != nil; known || c.open || c.policies == nil {
+		return nil //nolint:nilerr // who was refused hears it from Refused
+	}
+	return c.told(errNobody("a token is needed"))
+}
+
 // Sees is MayFor for keys in a list: those that are left out are no refusal.
 func (c Caller) Sees(s Scope, key bls.PublicKey) bool {
 	return c.answer(question{scope: s, key: &key, exits: c.exits}) == nil

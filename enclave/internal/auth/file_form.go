@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -34,13 +35,8 @@ type writtenRule struct {
 	Operations []string `yaml:"operations"`
 }
 
-// UnmarshalYAML implements yaml.Unmarshaler. A field without a value would stand for all.
+// UnmarshalYAML implements yaml.Unmarshaler. A field that is misspelt would be one that is left out.
 func (r *writtenRule) UnmarshalYAML(n *yaml.Node) error {
-	for i := 1; i < len(n.Content); i += 2 {
-		if n.Content[i].ShortTag() == "!!null" {
-			return fmt.Errorf("line %d: %s: has no value; left out it stands for all", n.Content[i].Line, n.Content[i-1].Value)
-		}
-	}
 	type plain writtenRule
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if name := n.Content[i].Value; !slices.Contains([]string{"effect", "scopes", "keys", "operations"}, name) {
@@ -50,21 +46,53 @@ func (r *writtenRule) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode((*plain)(r))
 }
 
+// whole refuses a text with a value that is not there: it would stand for all, or for ever.
+func whole(text []byte) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(text, &doc); err != nil || doc.Kind == 0 {
+		return cmp.Or(err, errors.New("there is nothing in it"))
+	}
+	return refuseNull(&doc)
+}
+
+func refuseNull(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
+		return fmt.Errorf("line %d: there is no value; what is not meant is left out", n.Line)
+	}
+	for _, part := range n.Content {
+		if err := refuseNull(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type writtenToken struct {
-	Name       string    `yaml:"name"`
-	Secret     string    `yaml:"secret"` // env:VARIABLE, file:PATH or sha256:DIGITS
-	Policies   []string  `yaml:"policies"`
-	Management bool      `yaml:"management"`
-	Expires    time.Time `yaml:"expires"`
+	Name       string   `yaml:"name"`
+	Secret     string   `yaml:"secret"` // env:VARIABLE, file:PATH or sha256:DIGITS
+	Policies   []string `yaml:"policies"`
+	Management bool     `yaml:"management"`
+	Expires    end      `yaml:"expires"`
 }
 
 type writtenCertificate struct {
-	Name     string    `yaml:"name"`
-	SPKI     string    `yaml:"spki_sha256"`
-	Subject  string    `yaml:"subject"`
-	CAPEM    string    `yaml:"ca_pem"`
-	Policies []string  `yaml:"policies"`
-	Expires  time.Time `yaml:"expires"`
+	Name     string   `yaml:"name"`
+	SPKI     string   `yaml:"spki_sha256"`
+	Subject  string   `yaml:"subject"`
+	CAPEM    string   `yaml:"ca_pem"`
+	Policies []string `yaml:"policies"`
+	Expires  end      `yaml:"expires"`
+}
+
+// end is when something ends. One that is written and says nothing would be never.
+type end struct{ time.Time }
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (e *end) UnmarshalYAML(n *yaml.Node) error {
+	if err := n.Decode(&e.Time); err != nil || e.Unix() <= 0 {
+		return fmt.Errorf("line %d: expires: want a time such as 2027-01-31T00:00:00Z", n.Line)
+	}
+	return nil
 }
 
 func (f *File) read() (*fileContent, error) {
@@ -72,10 +100,13 @@ func (f *File) read() (*fileContent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := whole(text); err != nil {
+		return nil, fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", ""))
+	}
 	var w written
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&w); err != nil && !errors.Is(err, io.EOF) {
+	if err := decoder.Decode(&w); err != nil {
 		return nil, fmt.Errorf("%s", strings.ReplaceAll(err.Error(), "\n", ""))
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
@@ -105,7 +136,7 @@ func (f *File) fill(out *fileContent, w written) error {
 	}
 	for i, c := range w.Certificates {
 		d.Certificates = append(d.Certificates, certificate{
-			ID: fmt.Sprintf("file-certificate-%d", i), Name: c.Name, Policies: c.Policies, Expires: unix(c.Expires), SPKI: c.SPKI, Subject: c.Subject, CAPEM: c.CAPEM,
+			ID: fmt.Sprintf("file-certificate-%d", i), Name: c.Name, Policies: c.Policies, Expires: unix(c.Expires.Time), SPKI: c.SPKI, Subject: c.Subject, CAPEM: c.CAPEM,
 		})
 	}
 	// Tokens of the file have no HMAC; their policies are looked up as all others'.
@@ -135,7 +166,7 @@ func (f *File) fill(out *fileContent, w written) error {
 }
 
 func (f *File) token(i int, t writtenToken, made *compiled) (out fileToken, err error) {
-	out = fileToken{id: fmt.Sprintf("file-token-%d", i), expires: unix(t.Expires)}
+	out = fileToken{id: fmt.Sprintf("file-token-%d", i), expires: unix(t.Expires.Time)}
 	if err := checkName(t.Name); err != nil {
 		return out, err
 	}

@@ -86,8 +86,11 @@ func TestFileIsRefused(t *testing.T) {
 	const policy = "policies: [{name: p, rules: [{effect: allow}]}]\n"
 	for text, want := range map[string]string{
 		"policy: []\n": "field policy not found",
+		"":             "there is nothing in it",
+		policy + "tokens: [{name: t, secret: 'env:TOKEN', policies: [p], expires: }]\n":                                     "there is no value",
+		policy + "tokens: [{name: t, secret: 'env:TOKEN', policies: [p], expires: 1970-01-01T00:00:00Z}]\n":                 "expires: want a time",
 		"policies: [{name: p, rules: [{effect: allow, key: [x]}]}]\n":                                                       `unknown field "key" of a rule`,
-		"policies: [{name: p, rules: [{effect: allow, keys: }]}]\n":                                                         "keys: has no value",
+		"policies: [{name: p, rules: [{effect: allow, keys: }]}]\n":                                                         "there is no value",
 		"policies: [{name: p, rules: [{effect: allow, keys: []}]}]\n":                                                       "keys: is empty",
 		"policies: [{name: p, rules: [{effect: allow, keys: [a], keys: [b]}]}]\n":                                           "already defined",
 		"policies: [{name: p, rules: []}]\n":                                                                                "policy p: has 0 rules",

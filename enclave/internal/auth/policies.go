@@ -181,6 +181,9 @@ func (p *Policies) holderOf(token string, caller *Caller) (*holder, error) {
 	return p.client(token)
 }
 
+// maxChain is the most certificates that a client may send: each costs a verification, and strangers send what they like.
+const maxChain = 4
+
 var clientTokens = regexp.MustCompile(`^` + ClientPrefix + `([0-9a-f]{16})-[A-Z2-7]{52}$`)
 
 // client finds a client token by the id in it, which is no secret.
@@ -212,7 +215,7 @@ func (p *Policies) client(token string) (*holder, error) {
 
 // certified finds the certificate of a client; nil if it is none of ours. The error means that nobody can tell.
 func (p *Policies) certified(chain []*x509.Certificate) (found *holder, err error) {
-	if len(chain) == 0 {
+	if len(chain) == 0 || len(chain) > maxChain {
 		return nil, nil //nolint:nilnil // nobody is one of the answers
 	}
 	var all []keptCertificate

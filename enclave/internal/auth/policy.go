@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -101,8 +100,13 @@ func (r Rule) compile() (out rule, err error) {
 	if out.operations, err = members("operations", r.Operations, parseOperation); err != nil {
 		return rule{}, err
 	}
-	if len(r.Operations) > 0 && len(r.Scopes) > 0 && !slices.Contains(r.Scopes, Sign) {
-		return rule{}, errors.New("operations: they are about scope sign, which the rule does not have")
+	for i, s := range r.Scopes {
+		switch {
+		case len(r.Operations) > 0 && !slices.Contains(duties, s):
+			return rule{}, fmt.Errorf("scopes[%d]: operations are about sign alone, and %s has none: make a rule of its own", i, s)
+		case len(r.Keys) > 0 && !slices.Contains(ofKeys, s):
+			return rule{}, fmt.Errorf("scopes[%d]: keys say nothing of %s, which is about all: make a rule of its own", i, s)
+		}
 	}
 	return out, nil
 }
@@ -160,6 +164,8 @@ func (r rule) fits(q question) bool {
 		return false
 	case r.operations != nil && !r.operations[q.kind]:
 		return !r.deny && q.scope == PublicKeys && r.has(Sign)
+	case r.deny && q.scope == PublicKeys && r.operations == nil && r.has(Sign): // what nobody may sign with is not listed
+		return true
 	case r.operations == nil && !r.deny && q.must():
 		return false
 	}

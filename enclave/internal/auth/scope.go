@@ -36,6 +36,11 @@ const (
 // duties are the scopes of a rule that names none.
 var duties = []Scope{Sign, PublicKeys} //nolint:gochecknoglobals // constant; Go has no constant lists
 
+// ofKeys are the scopes of calls that are about single keys, which a rule may name.
+var ofKeys = []Scope{ //nolint:gochecknoglobals // as above
+	Sign, PublicKeys, ListKeys, ImportKeystores, DeleteKeys, ChamberKeysList, ChamberKeysGenerate, ChamberKeysImport, ChamberKeysPatch, ChamberKeysDelete,
+}
+
 // Scopes are all of them.
 func Scopes() []Scope {
 	return []Scope{

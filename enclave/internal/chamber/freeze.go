@@ -212,6 +212,11 @@ func (c *Chamber) tryItems(ctx context.Context, v *view) {
 	if err != nil {
 		return // the next refresh tells
 	}
+	if now.policies.missing != "" { // it may be back
+		if now.policies, err = c.loadPolicies(ctx, &view{}, now.keys, now.m); err != nil {
+			return
+		}
+	}
 	if found := c.lostPolicies(ctx, now.m); found != "" {
 		missing = append(missing, found)
 	}

@@ -164,6 +164,30 @@ func TestLostPolicies(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if what == "missing" { // it may come back
+				if err := w.state.Put(t.Context(), item); err != nil {
+					t.Fatal(err)
+				}
+				if err := cold.Refresh(t.Context()); err != nil || cold.Ready() != nil {
+					t.Errorf("after it is back: %v, %v", err, cold.Ready())
+				}
+				w.document(cold, []byte("text"))
+				looking := w.restarted(Unsealed)
+				if err := w.state.Delete(t.Context(), item.Name, 1); err != nil {
+					t.Fatal(err)
+				}
+				cold = w.restarted(Unsealed)
+				if err := w.state.Put(t.Context(), item); err != nil {
+					t.Fatal(err)
+				}
+				cold.tryItems(t.Context(), cold.view.Load())
+				w.document(cold, []byte("text"))
+				looking.stop()
+				if err := w.state.Delete(t.Context(), item.Name, 1); err != nil {
+					t.Fatal(err)
+				}
+				cold = w.restarted(Unsealed)
+			}
 			wantErr(t, "a change", cold.ChangePolicies(t.Context(), "x", put([]byte("next"))), ErrCorrupt, "operator policy reset")
 			if err := cold.ResetPolicies(t.Context()); err != nil {
 				t.Fatal(err)

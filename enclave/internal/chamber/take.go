@@ -18,7 +18,7 @@ const previousKind = "previous-master-key"
 func (c *Chamber) take(ctx context.Context, s stored, g *generation, identity string) error {
 	v := c.view.Load()
 	held := v.keys.find(g.id) == g
-	if held && s.sum == v.sum && len(v.missing) == 0 {
+	if held && s.sum == v.sum && len(v.missing) == 0 && v.policies.missing == "" {
 		same := *v
 		same.stored, same.fault, same.unreachable, same.foreign, same.refreshed = s, nil, nil, time.Time{}, time.Now()
 		c.show(&same)

@@ -89,7 +89,7 @@ func (a *API) generate(r *http.Request, e *event, number int, status store.Statu
 	}
 	e.fields = []zap.Field{
 		zap.Int("generated", stored), zap.Int("errors", number-stored), zap.String("first_pubkey", out.Data[0].Pubkey),
-		zap.String("key_status", status.String()), zap.Bool("canary", canary), zap.Bool("backup", len(backup) > 0), zap.Int("deposits", len(out.DepositData)),
+		zap.String("key_status", status.String()), zap.Bool("backup", len(backup) > 0), zap.Int("deposits", len(out.DepositData)),
 	}
 	return out, nil
 }

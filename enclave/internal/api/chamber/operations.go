@@ -156,6 +156,9 @@ func (a *API) revokeToken(_ http.ResponseWriter, r *http.Request, e *event) (any
 	if err := decode(r, map[string]field{"id": {&id, wantText, true}}); err != nil {
 		return nil, err
 	}
+	if _, err := tokenID(id); err != nil {
+		return nil, err
+	}
 	if err := a.o.Chamber.Refresh(r.Context()); err != nil {
 		return nil, refused(err)
 	}

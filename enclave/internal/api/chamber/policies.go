@@ -2,6 +2,7 @@ package chamber
 
 import (
 	"net/http"
+	"regexp"
 	"time"
 
 	"go.uber.org/zap"
@@ -120,7 +121,10 @@ func (a *API) createToken(_ http.ResponseWriter, r *http.Request, e *event) (any
 }
 
 func (a *API) rotateClientToken(_ http.ResponseWriter, r *http.Request, e *event) (any, error) {
-	id := r.PathValue("id")
+	id, err := tokenID(r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
 	var overlap int64
 	if err := decode(r, map[string]field{"overlap_seconds": {&overlap, "a whole number of seconds", false}}); err != nil {
 		return nil, err
@@ -137,8 +141,21 @@ func (a *API) rotateClientToken(_ http.ResponseWriter, r *http.Request, e *event
 	return ClientToken{t, secret}, nil
 }
 
+// tokenID refuses what is no id, and repeats none of it: it may be the token.
+func tokenID(text string) (string, error) {
+	if !ids.MatchString(text) {
+		return "", problem.New(problem.Malformed, "the id of a token has 16 hexadecimal digits; the token itself is not asked for")
+	}
+	return text, nil
+}
+
+var ids = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
 func (a *API) revokeClientToken(_ http.ResponseWriter, r *http.Request, e *event) (any, error) {
-	id := r.PathValue("id")
+	id, err := tokenID(r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
 	if err := decode(r, nil); err != nil {
 		return nil, err
 	}

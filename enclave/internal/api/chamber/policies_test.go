@@ -115,12 +115,16 @@ func TestBadPolicies(t *testing.T) {
 		{"POST", routes.RouteTokens, `{"name":"a","policies":["guards"],"lifetime_seconds":-1}`, 400, "lifetime_seconds: -1"},
 		{"POST", routes.RouteTokens, `{"name":"a","policies":["guards"],"lifetime_seconds":1.5}`, 400, "lifetime_seconds: want"},
 		{"POST", routes.RouteTokens, `{"name":"a","policies":["guards"],"spki_sha256":"x"}`, 400, "spki_sha256"},
-		{"POST", routes.RouteTokens + "/x/rotate", "", 404, "there is no such token"},
-		{"POST", routes.RouteTokens + "/x/rotate", `{"overlap_seconds":-1}`, 400, "overlap_seconds"},
+		{"POST", routes.RouteTokens + "/0123456789abcdef/rotate", "", 404, "there is no such token"},
+		{"POST", routes.RouteTokens + "/0123456789abcdef/rotate", `{"overlap_seconds":-1}`, 400, "overlap_seconds"},
+		{"DELETE", routes.RouteTokens + "/cc-client-0123456789abcdef-SECRET", "", 400, "the token itself is not asked for"},
 		{"GET", routes.RouteTokens + "?x=1", "", 400, "no parameters"},
 		{"POST", routes.RouteResetAuth, `{"all":true}`, 400, "unknown field"},
 	} {
 		d.refused(c.method+" "+c.route+" "+c.body, d.ask(c.method, c.route, d.root, c.body), c.code, c.want)
+	}
+	if text := encode(d.audited()); strings.Contains(text, "SECRET") {
+		t.Errorf("what was given in the place of an id is logged: %s", text)
 	}
 	var tokens routes.Tokens
 	d.ok("GET", routes.RouteTokens, d.root, "", &tokens)

@@ -97,7 +97,7 @@ func (d *deleting) remove(ctx context.Context) {
 func (d *deleting) export(caller context.Context) (string, error) {
 	ctx, cancel := detached(caller, d.o.Settle+recordLimit)
 	defer cancel()
-	if len(d.gone) > 0 {
+	if len(d.asked) > 0 { // also of what another replica has deleted: it may be waiting still
 		if err := wait(ctx, d.o.Settle); err != nil {
 			return "", err
 		}
