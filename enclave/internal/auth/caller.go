@@ -77,7 +77,7 @@ func (c Caller) Knows(s Scope) bool { return c.answer(question{scope: s, exits: 
 // Closed is the refusal of who shows nothing where nothing is open, and nil for all others.
 func (c Caller) Closed() error {
 	if known := c.by != nil || c.setup || c.refused != nil; known || c.open || c.policies == nil {
-		return nil //nolint:nilerr // who was refused hears it from Refused
+		return nil // who was refused hears it from Refused
 	}
 	return c.told(errNobody("a token is needed"))
 }
