@@ -67,7 +67,7 @@ func TestForeignItems(t *testing.T) {
 		"another's secret":    {seal(chamber, role, nameOf(mine, "active"), 1, payload(t, 1)), "the secret key is that of another public key, " + public(t, 1).String()},
 		"zero for a secret":   {seal(chamber, role, nameOf(mine, "active"), 1, append([]byte{1}, make([]byte, 34)...)), bls.ErrSecretKey.Error()},
 		"no key at all":       {seal(chamber, role, nameOf(mine, "active"), 1, []byte{1, 2, 3}), "what was sealed is no key: 3 bytes"},
-		"of a newer release":  {seal(chamber, role, nameOf(mine, "active"), 1, []byte{2}), "the key was sealed by a newer release, in format 2; this one reads 1"},
+		"of a newer release":  {seal(chamber, role, nameOf(mine, "active"), 1, []byte{3}), "the key was sealed by a newer release, in format 3; this one reads 2"},
 		"more than its parts": {seal(chamber, role, nameOf(mine, "active"), 1, append(payload(t, 0), 7)), "what was sealed is no key: a backup of 1 bytes that says 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
